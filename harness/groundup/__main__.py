@@ -1,0 +1,7 @@
+"""`python -m groundup`: what the launcher starts."""
+
+import sys
+
+from groundup.cli import main
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The course: its chapters, what a learner is given of them, and what a learner hands in."""

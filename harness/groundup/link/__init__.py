@@ -1,0 +1,1 @@
+"""The Ethernet between the two machines: switch, faults, capture, pictures of it."""

@@ -1,0 +1,1 @@
+"""The pair: guest image, virtual machines, snapshots."""

@@ -1,0 +1,276 @@
+"""What a program under test may do and use, and how all of it is found and ended.
+
+`Confinement` confines nothing: it is for the package's own tests on a developer's machine, where neither cgroups nor a
+second user can be counted on. `GuestConfinement` is the real one, inside a machine that belongs to the harness alone.
+Both are used the same way: a `Cell` is made for each program, ahead of need; `enter` and `harden` are done while the
+child waits for its orders, `drop` between the orders and execve(2).
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+import select
+import signal
+import struct
+import time
+from pathlib import Path
+
+from groundup_guest import proc
+
+MEMORY_BYTES = 256 << 20
+PROCESSES = 256
+DESCRIPTORS = 4096
+FILE_BYTES = 64 << 20
+USER = GROUP = 1000
+
+# linux/prctl.h
+PR_CAPBSET_DROP = 24
+PR_SET_KEEPCAPS = 8
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+# linux/capability.h
+CAP_NET_BIND_SERVICE = 10
+CAPABILITY_VERSION_3 = 0x20080522
+KEPT = (CAP_NET_BIND_SERVICE,)
+"""Not CAP_NET_RAW: the memory of a packet socket's ring is charged to no cgroup, and takes the machine's."""
+SHUT = ("kernel/shmall", "user/max_user_namespaces", "fs/mqueue/queues_max")
+"""Limits that are set to 0: what they allow outlives the program, or gives it more rights in a namespace of its own."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, argument: int = 0, second: int = 0) -> None:
+    zero = ctypes.c_ulong(0)
+    if _libc.prctl(option, ctypes.c_ulong(argument), ctypes.c_ulong(second), zero, zero) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option})")
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of its descendants' orphans (PR_SET_CHILD_SUBREAPER), so that none escapes it."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+class Cell:
+    """Where one program and all that it starts live. This one confines nothing and follows them by parentage."""
+
+    def __init__(self, known: set[int]) -> None:
+        self._pid = 0
+        self._known = known
+        self._bystanders: set[int] = set()
+
+    def enter(self, pid: int) -> None:
+        """Put the (waiting) process into the cell. Called by its parent."""
+        self._pid = pid
+        self._bystanders = set(proc.children(os.getpid()))
+
+    def leave(self) -> None:
+        """Note that the program's own process has been waited for: its number may soon be somebody else's."""
+        self._pid = 0
+
+    def harden(self) -> None:
+        """Set in the waiting child what does not cost it the rights that it still needs."""
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def drop(self) -> None:
+        """Give up in the child, just before execve(2), every right that the program is not to have."""
+
+    def _adopted(self) -> list[int]:
+        """Return the orphans that have become this process's children since the program began."""
+        return [pid for pid in proc.children(os.getpid()) if pid not in self._bystanders and pid not in self._known]
+
+    def reap(self) -> None:
+        """Wait for the orphans that have ended, so that none stays a zombie."""
+        for pid in self._adopted():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+    def processes(self) -> list[int]:
+        """Return the ids of the living processes: the program, its descendants, and orphans adopted since it began."""
+        found: list[int] = []
+        waiting = [pid for pid in (self._pid, *self._adopted()) if pid]
+        while waiting:
+            pid = waiting.pop()
+            states = [thread.state for thread in proc.threads(pid)]
+            if any(state not in "ZX" for state in states):
+                found.append(pid)
+            waiting += proc.children(pid)
+        return found
+
+    def kill(self) -> None:
+        """End every process in the cell with SIGKILL. Returns before they are gone."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def is_empty(self, deadline: float) -> bool:
+        """Wait until no process is left or `deadline` (monotonic) has passed; say whether none is."""
+        while self.processes():
+            if time.monotonic() > deadline:
+                return False
+            self.kill()
+            select.select([], [], [], 0.001)
+        return True
+
+    def oom_kills(self) -> int:
+        """Return how many processes the kernel has killed because the cell's memory was used up."""
+        return 0
+
+    def close(self) -> None:
+        """Remove the (empty) cell."""
+
+
+class Confinement:
+    """Confines nothing; runs as whoever runs it. For the package's own tests."""
+
+    environment: dict[str, str] = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}  # noqa: RUF012
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.known: set[int] = set()
+        """Children of this process that are no orphans: the programs themselves and whatever else it has started."""
+
+    def cell(self) -> Cell:
+        """Return a new cell."""
+        return Cell(self.known)
+
+    def own(self, path: Path) -> None:
+        """Make the program under test the owner of a file."""
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode("ascii"))
+    finally:
+        os.close(descriptor)
+
+
+class GuestCell(Cell):
+    """A cgroup (v2) of its own, resource limits, an ordinary user, two capabilities."""
+
+    def __init__(self, path: str, known: set[int]) -> None:
+        super().__init__(known)
+        self._path = path
+        os.mkdir(path)  # noqa: PTH102
+        for name, value in (
+            ("memory.max", MEMORY_BYTES),
+            ("memory.swap.max", 0),
+            ("memory.oom.group", 1),
+            ("pids.max", PROCESSES),
+        ):
+            with contextlib.suppress(FileNotFoundError):  # memory.swap.max: not in a kernel without swap
+                _write(f"{path}/{name}", str(value))
+
+    def enter(self, pid: int) -> None:
+        """Move the process into the cgroup."""
+        super().enter(pid)
+        _write(f"{self._path}/cgroup.procs", str(pid))
+
+    def harden(self) -> None:
+        """Set limits, drop the bounding set, forbid gaining rights by execve(2). The child stays root meanwhile.
+
+        So it waits out of reach of an earlier program that runs as the same user.
+        """
+        _write("/proc/self/oom_score_adj", "0")
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+        for capability in range(64):
+            if capability not in KEPT:
+                try:
+                    _prctl(PR_CAPBSET_DROP, capability)
+                except OSError:  # EINVAL: the kernel's last capability was the one before
+                    break
+        _prctl(PR_SET_NO_NEW_PRIVS, 1)
+        _prctl(PR_SET_KEEPCAPS, 1)
+
+    def drop(self) -> None:
+        """Become the ordinary user with CAP_NET_BIND_SERVICE alone, kept over execve as ambient."""
+        os.setgroups([])
+        os.setresgid(GROUP, GROUP, GROUP)
+        os.setresuid(USER, USER, USER)
+        mask = sum(1 << capability for capability in KEPT)
+        header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+        if _libc.capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)) != 0:
+            raise OSError(ctypes.get_errno(), "capset")
+        for capability in KEPT:
+            _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
+
+    def processes(self) -> list[int]:
+        """Return the ids of the living processes in the cgroup."""
+        try:
+            return list(map(int, proc.read(f"{self._path}/cgroup.procs").split()))
+        except (FileNotFoundError, OSError):
+            return []
+
+    def kill(self) -> None:
+        """End everything in the cgroup at once; a fork bomb cannot outrun it (cgroup.kill, Linux 5.14)."""
+        _write(f"{self._path}/cgroup.kill", "1")
+        for pid in self.processes():  # cgroup.kill does not reach the threads of a process whose first thread has ended
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def is_empty(self, deadline: float) -> bool:
+        """Wait for `populated 0` in cgroup.events, which the kernel announces with POLLPRI."""
+        descriptor = os.open(f"{self._path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLPRI)
+            while b"populated 0" not in os.pread(descriptor, 256, 0):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                poller.poll(left * 1000)
+            return True
+        finally:
+            os.close(descriptor)
+
+    def oom_kills(self) -> int:
+        """Return the `oom_kill` count of memory.events."""
+        for line in proc.read(f"{self._path}/memory.events").splitlines():
+            name, _, value = line.partition(b" ")
+            if name == b"oom_kill":
+                return int(value)
+        return 0
+
+    def close(self) -> None:
+        """Remove the cgroup."""
+        os.rmdir(self._path)  # noqa: PTH106
+
+
+class GuestConfinement(Confinement):
+    """The confinement in a guest: cgroup v2 at /sys/fs/cgroup, user 1000, home on a tmpfs of limited size."""
+
+    environment = {  # noqa: RUF012
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/home/student",
+        "USER": "student",
+        "LC_ALL": "C.UTF-8",
+    }
+
+    def __init__(self, home: Path = Path("/home/student"), root: str = "/sys/fs/cgroup") -> None:
+        super().__init__(home)
+        self._parent = f"{root}/groundup"
+        for name in SHUT:
+            with contextlib.suppress(FileNotFoundError):  # a kernel without it has nothing to shut
+                _write(f"/proc/sys/{name}", "0")
+        _write("/proc/self/oom_score_adj", "-1000")  # whoever takes all the memory, the agent is not what ends
+        self._cells = 0
+        os.makedirs(self._parent, exist_ok=True)  # noqa: PTH103
+        for path in (root, self._parent):
+            available = proc.read(f"{path}/cgroup.controllers").decode().split()
+            # cpu: a hundred spinning processes weigh as much as one, so the agent stays quick.
+            wanted = [f"+{name}" for name in ("cpu", "memory", "pids") if name in available]
+            _write(f"{path}/cgroup.subtree_control", " ".join(wanted))
+
+    def cell(self) -> Cell:
+        """Return a new cell with a cgroup of its own."""
+        self._cells += 1
+        return GuestCell(f"{self._parent}/{self._cells}", self.known)
+
+    def own(self, path: Path) -> None:
+        """Give a file to the ordinary user."""
+        os.chown(path, USER, GROUP)

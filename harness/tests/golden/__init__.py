@@ -1,0 +1,1 @@
+"""Whole reports of mistakes that people make."""
