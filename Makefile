@@ -52,7 +52,7 @@ test: setup $(BUILD)/packages-test $(BUILD)/venv/complete-dev ## Run all tests: 
 bench: setup ## Measure what a learner waits for
 	@PYTHONPATH=harness $(PYTHON) -m groundup.bench
 
-C_SOURCES = $(wildcard chapters/*/*.c)
+C_SOURCES = $(wildcard chapters/*/*.c vm/*.c)
 C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror
 SHELL_SOURCES := groundup harness/install-packages vm/build-image .ci/run
 

@@ -26,6 +26,11 @@ from groundup_guest.syscalls import Tracer
 
 PREPARED = 40
 """How many processes wait, forked and confined, for the starts of a run: more than the tests of a chapter need."""
+WARM_UP = b"""#!/bin/busybox sh
+echo ready
+exec /bin/busybox nc -l -p 0
+"""
+"""A static program that listens, as most submissions are."""
 AGENT_PORT = "groundup.agent"
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
@@ -117,7 +122,7 @@ class ServerRole:
         code yet, while nobody waits for that machine.
         """
         programs = self.programs
-        programs.install("warm-up", b"#!/bin/sh\necho ready\nexec sleep 60\n")
+        programs.install("warm-up", WARM_UP)
         found = programs.start(["warm-up"], ready=True)
         programs.facts(found["handle"])
         programs.syscalls(found["handle"])
@@ -136,7 +141,7 @@ class ServerRole:
             "ping": lambda _params, _payload: {},
             "warm": lambda _params, _payload: self.warm_up(),
         }
-        for name in ("start", "wait", "output", "facts", "settle", "drained", "stop", "syscalls", "reset"):
+        for name in ("start", "wait", "output", "exhaust", "facts", "settle", "drained", "stop", "syscalls", "reset"):
             found[name] = _without_payload(getattr(programs, name))
         return found
 

@@ -2,8 +2,8 @@
 
 `Confinement` confines nothing: it is for the package's own tests on a developer's machine, where neither cgroups nor a
 second user can be counted on. `GuestConfinement` is the real one, inside a machine that belongs to the harness alone.
-Both are used the same way: a `Cell` is made for each program, ahead of need; `enter` and `harden` are done while the
-child waits for its orders, `drop` between the orders and execve(2).
+Both are used the same way: a `Cell` is made for each program, ahead of need; the process that will be the program is
+put into it by `enter`, limits itself by `harden`, and gives up its rights, all but its `Rights`, as it becomes it.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import os
 import resource
 import select
 import signal
-import struct
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from groundup_guest import proc
@@ -22,35 +22,36 @@ MEMORY_BYTES = 256 << 20
 PROCESSES = 256
 DESCRIPTORS = 4096
 FILE_BYTES = 64 << 20
-USER = GROUP = 1000
+USER = 1000
 
-# linux/prctl.h
-PR_CAPBSET_DROP = 24
-PR_SET_KEEPCAPS = 8
-PR_SET_CHILD_SUBREAPER = 36
-PR_SET_NO_NEW_PRIVS = 38
-PR_CAP_AMBIENT = 47
-PR_CAP_AMBIENT_RAISE = 2
-# linux/capability.h
-CAP_NET_BIND_SERVICE = 10
-CAPABILITY_VERSION_3 = 0x20080522
-KEPT = (CAP_NET_BIND_SERVICE,)
-"""Not CAP_NET_RAW: the memory of a packet socket's ring is charged to no cgroup, and takes the machine's."""
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+CAP_NET_BIND_SERVICE = 10  # linux/capability.h
 SHUT = ("kernel/shmall", "user/max_user_namespaces", "fs/mqueue/queues_max")
 """Limits that are set to 0: what they allow outlives the program, or gives it more rights in a namespace of its own."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
+LAUNCHER = Path("/usr/local/lib/groundup/launcher")
+"""Where the image has it."""
 
 
-def _prctl(option: int, argument: int = 0, second: int = 0) -> None:
-    zero = ctypes.c_ulong(0)
-    if _libc.prctl(option, ctypes.c_ulong(argument), ctypes.c_ulong(second), zero, zero) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl({option})")
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a program runs as: a user, whose group has the same number, and capabilities by their numbers."""
+
+    user: int = USER
+    capabilities: tuple[int, ...] = (CAP_NET_BIND_SERVICE,)
+    """Not CAP_NET_RAW: the memory of a packet socket's ring is charged to no cgroup, and takes the machine's."""
+
+    def mask(self) -> int:
+        """Return the capabilities as the kernel takes them, a bit for each."""
+        return sum(1 << capability for capability in self.capabilities)
 
 
 def adopt_orphans() -> None:
     """Make this process the parent of its descendants' orphans (PR_SET_CHILD_SUBREAPER), so that none escapes it."""
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    libc = ctypes.CDLL(None, use_errno=True)
+    one, zero = ctypes.c_ulong(1), ctypes.c_ulong(0)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, one, zero, zero, zero) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 class Cell:
@@ -71,11 +72,8 @@ class Cell:
         self._pid = 0
 
     def harden(self) -> None:
-        """Set in the waiting child what does not cost it the rights that it still needs."""
+        """Set the child's limits, in the child."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-    def drop(self) -> None:
-        """Give up in the child, just before execve(2), every right that the program is not to have."""
 
     def _adopted(self) -> list[int]:
         """Return the orphans that have become this process's children since the program began."""
@@ -83,6 +81,9 @@ class Cell:
 
     def reap(self) -> None:
         """Wait for the orphans that have ended, so that none stays a zombie."""
+        with contextlib.suppress(ChildProcessError):  # there is no child at all
+            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return
         for pid in self._adopted():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
@@ -127,8 +128,12 @@ class Confinement:
 
     environment: dict[str, str] = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}  # noqa: RUF012
 
-    def __init__(self, home: Path) -> None:
+    rights: Rights | None = None
+    """None: those of whoever runs this."""
+
+    def __init__(self, home: Path, launcher: Path) -> None:
         self.home = home
+        self.launcher = launcher
         self.known: set[int] = set()
         """Children of this process that are no orphans: the programs themselves and whatever else it has started."""
 
@@ -149,7 +154,7 @@ def _write(path: str, text: str) -> None:
 
 
 class GuestCell(Cell):
-    """A cgroup (v2) of its own, resource limits, an ordinary user, two capabilities."""
+    """A cgroup (v2) of its own, and resource limits."""
 
     def __init__(self, path: str, known: set[int]) -> None:
         super().__init__(known)
@@ -170,34 +175,11 @@ class GuestCell(Cell):
         _write(f"{self._path}/cgroup.procs", str(pid))
 
     def harden(self) -> None:
-        """Set limits, drop the bounding set, forbid gaining rights by execve(2). The child stays root meanwhile.
-
-        So it waits out of reach of an earlier program that runs as the same user.
-        """
+        """Set the child's limits, in the child, which stays root: so it waits out of reach of an earlier program."""
         _write("/proc/self/oom_score_adj", "0")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-        for capability in range(64):
-            if capability not in KEPT:
-                try:
-                    _prctl(PR_CAPBSET_DROP, capability)
-                except OSError:  # EINVAL: the kernel's last capability was the one before
-                    break
-        _prctl(PR_SET_NO_NEW_PRIVS, 1)
-        _prctl(PR_SET_KEEPCAPS, 1)
-
-    def drop(self) -> None:
-        """Become the ordinary user with CAP_NET_BIND_SERVICE alone, kept over execve as ambient."""
-        os.setgroups([])
-        os.setresgid(GROUP, GROUP, GROUP)
-        os.setresuid(USER, USER, USER)
-        mask = sum(1 << capability for capability in KEPT)
-        header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
-        if _libc.capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)) != 0:
-            raise OSError(ctypes.get_errno(), "capset")
-        for capability in KEPT:
-            _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
 
     def processes(self) -> list[int]:
         """Return the ids of the living processes in the cgroup."""
@@ -251,8 +233,12 @@ class GuestConfinement(Confinement):
         "LC_ALL": "C.UTF-8",
     }
 
-    def __init__(self, home: Path = Path("/home/student"), root: str = "/sys/fs/cgroup") -> None:
-        super().__init__(home)
+    rights = Rights()
+
+    def __init__(
+        self, home: Path = Path("/home/student"), launcher: Path = LAUNCHER, root: str = "/sys/fs/cgroup"
+    ) -> None:
+        super().__init__(home, launcher)
         self._parent = f"{root}/groundup"
         for name in SHUT:
             with contextlib.suppress(FileNotFoundError):  # a kernel without it has nothing to shut
@@ -273,4 +259,4 @@ class GuestConfinement(Confinement):
 
     def own(self, path: Path) -> None:
         """Give a file to the ordinary user."""
-        os.chown(path, USER, GROUP)
+        os.chown(path, self.rights.user, self.rights.user)

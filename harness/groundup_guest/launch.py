@@ -1,20 +1,19 @@
-"""Starting a program at little cost: its process waits, forked and confined, before anybody asks for it.
+"""Starting a program at little cost: its process waits, confined, before anybody asks for it.
 
-Forking an interpreter is the dearest part of a start in an emulated machine. So a `Spare` is forked ahead of need; it
-waits for its orders on a pipe, as root and therefore out of reach of earlier programs, then gives up its rights and
-calls execve(2). That call's success is seen as end-of-file on a second, close-on-exec pipe; its failure comes back over
-it.
+Forking an interpreter is the dearest part of a start in an emulated machine, and what execve(2) has to take down of it
+comes next. So a `Spare` is forked ahead of need, and becomes `launcher`, which is small (vm/launcher.c). That waits for
+its orders on a pipe, as root and therefore out of reach of earlier programs, then gives up its rights and calls
+execve(2). That call's success is seen as end-of-file on a second, close-on-exec pipe; its failure comes back over it.
 """
 
 import contextlib
-import json
 import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from groundup_guest.confinement import Cell, Confinement
+from groundup_guest.confinement import Cell, Confinement, Rights
 
 STRACE = "/usr/bin/strace"
 CANNOT_RUN = "cannot run"
@@ -32,6 +31,15 @@ class Orders:
     argv: list[str]
     environment: dict[str, str]
 
+    def encode(self, directory: Path, rights: Rights | None) -> bytes:
+        """Return them as the launcher takes them: strings, each with a NUL behind it."""
+        user, mask = (str(rights.user), f"{rights.mask():x}") if rights else ("", "0")
+        environment = [f"{name}={value}" for name, value in self.environment.items()]
+        strings = [self.path, str(directory), user, mask, str(len(self.argv)), *self.argv, *environment]
+        if any("\0" in string for string in strings):
+            raise LaunchError(f"{CANNOT_RUN} {self.argv[0]}: an argument has a NUL in it")
+        return b"".join(string.encode("utf-8", "surrogateescape") + b"\0" for string in strings)
+
 
 @dataclass(slots=True)
 class Spare:
@@ -41,30 +49,31 @@ class Spare:
     pidfd: int
     cell: Cell
     orders: int
-    failure: int
+    answer: int
     stdout: int
     stderr: int
 
-    def become(self, orders: Orders) -> None:
+    def become(self, orders: bytes, name: str) -> None:
         """Let the process become the program; return once execve(2) has succeeded. Raises LaunchError."""
-        line = json.dumps([orders.path, orders.argv, orders.environment]).encode() + b"\n"
         try:
             with contextlib.suppress(BrokenPipeError):  # it has been killed: said below
-                while line:
-                    line = line[os.write(self.orders, line) :]
-            reason = b""
-            while part := os.read(self.failure, 4096):
-                reason += part
+                while orders:
+                    orders = orders[os.write(self.orders, orders) :]
         finally:
             os.close(self.orders)
-            os.close(self.failure)
-        if reason:
-            raise LaunchError(f"{CANNOT_RUN} {orders.argv[0]}: {reason.decode('utf-8', 'replace')}")
+        try:
+            error = b""
+            while part := os.read(self.answer, 4096):
+                error += part
+        finally:
+            os.close(self.answer)
+        if error:
+            raise LaunchError(f"{CANNOT_RUN} {name}: {os.strerror(int(error))}")
 
     def discard(self) -> None:
         """End the process, unused."""
         os.close(self.orders)
-        os.close(self.failure)
+        os.close(self.answer)
         os.waitpid(self.pid, 0)
         for descriptor in (self.pidfd, self.stdout, self.stderr):
             os.close(descriptor)
@@ -72,25 +81,29 @@ class Spare:
 
 
 def fork_spare(confinement: Confinement) -> Spare:
-    """Fork a process that waits for its orders in a cell of its own."""
+    """Fork a process that waits for its orders in a cell of its own. Raises LaunchError if it does not come to that."""
     cell = confinement.cell()
     orders_read, orders_write = os.pipe()
-    failure_read, failure_write = os.pipe()
+    answer_read, answer_write = os.pipe()
     out_read, out_write = os.pipe()
     error_read, error_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _wait_and_become(cell, confinement.home, orders_read, failure_write, (out_write, error_write))
+        _wait_in_launcher(cell, confinement.launcher, orders_read, answer_write, (out_write, error_write))
     confinement.known.add(pid)
-    for descriptor in (orders_read, failure_write, out_write, error_write):
+    for descriptor in (orders_read, answer_write, out_write, error_write):
         os.close(descriptor)
     for descriptor in (out_read, error_read):
         os.set_blocking(descriptor, False)
     cell.enter(pid)
-    return Spare(pid, os.pidfd_open(pid), cell, orders_write, failure_read, out_read, error_read)
+    spare = Spare(pid, os.pidfd_open(pid), cell, orders_write, answer_read, out_read, error_read)
+    if (said := os.read(answer_read, 4096)) != b"\0":
+        spare.discard()
+        raise LaunchError(f"{CANNOT_RUN} {confinement.launcher}: {said.decode('utf-8', 'replace')}")
+    return spare
 
 
-def _wait_and_become(cell: Cell, home: Path, orders: int, failure: int, output: tuple[int, int]) -> NoReturn:
+def _wait_in_launcher(cell: Cell, launcher: Path, orders: int, answer: int, output: tuple[int, int]) -> NoReturn:
     """Run in the child. Never returns into the parent's code, whatever happens."""
     try:
         os.setsid()
@@ -104,24 +117,15 @@ def _wait_and_become(cell: Cell, home: Path, orders: int, failure: int, output: 
         for descriptor, target in ((null, 0), (output[0], 1), (output[1], 2)):
             os.dup2(descriptor, target)
         # Whatever else this process has inherited, close-on-exec or not, is no business of the program's.
-        low, high = sorted((orders, failure))
+        low, high = sorted((orders, answer))
         for first, beyond in ((3, low), (low + 1, high), (high + 1, 1 << 20)):
             os.closerange(first, beyond)
         cell.harden()
-        line = b""
-        while not line.endswith(b"\n"):
-            part = os.read(orders, 1 << 16)
-            if not part:
-                os._exit(0)
-            line += part
-        path, argv, environment = json.loads(line)
-        os.chdir(home)
-        cell.drop()
-        os.execve(path, argv, environment)
-    except OSError as error:
-        os.write(failure, (error.strerror or str(error)).encode())
+        os.set_inheritable(orders, True)
+        os.set_inheritable(answer, True)
+        os.execve(launcher, [launcher.name, str(orders), str(answer)], {})
     except BaseException as error:
-        os.write(failure, repr(error).encode())
+        os.write(answer, repr(error).encode())
     finally:
         os._exit(127)
 

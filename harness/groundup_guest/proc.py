@@ -24,12 +24,16 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def read(path: str) -> bytes:
-    """Return a whole file of /proc. Raises FileNotFoundError or ProcessLookupError when its process has gone."""
+    """Return a whole file of /proc. Raises FileNotFoundError or ProcessLookupError when its process has gone.
+
+    The kernel hands out such files line by line, as many as fit a page (fs/seq_file.c): after much less than a page
+    there is no more, and asking for it is a system call saved. No line is that long.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        parts = []
-        while part := os.read(descriptor, READ_SIZE):
-            parts.append(part)
+        parts = [os.read(descriptor, READ_SIZE)]
+        while len(parts[-1]) > PAGE // 2:
+            parts.append(os.read(descriptor, READ_SIZE))
     finally:
         os.close(descriptor)
     return b"".join(parts)
@@ -47,22 +51,27 @@ class Thread:
 
 def threads(pid: int) -> list[Thread]:
     """Return the threads of a process; none if it has gone."""
-    found = []
+    found: list[Thread] = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        number, only = _thread(pid, f"/proc/{pid}")
+        if number == 1:
+            return [only]
         for tid in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                found.append(_thread(pid, tid))
+                found.append(_thread(pid, f"/proc/{pid}/task/{tid}")[1])
     return found
 
 
-def _thread(pid: int, tid: str) -> Thread:
+def _thread(pid: int, place: str) -> tuple[int, Thread]:
+    """Return how many threads the process has, and the one whose directory is `place`."""
+    tid, _, rest = read(f"{place}/stat").partition(b" ")
     # The name, second field, may hold spaces and parentheses: what follows the last ")" is safe to split.
-    fields = read(f"/proc/{pid}/task/{tid}/stat").rpartition(b")")[2].split()
+    fields = rest.rpartition(b")")[2].split()
     try:
-        run_ns = int(read(f"/proc/{pid}/task/{tid}/schedstat").split()[0])
+        run_ns = int(read(f"{place}/schedstat").partition(b" ")[0])
     except FileNotFoundError:  # a kernel without CONFIG_SCHED_INFO
         run_ns = (int(fields[11]) + int(fields[12])) * TICK_NS
-    return Thread(pid, int(tid), fields[0].decode(), run_ns)
+    return int(fields[17]), Thread(pid, int(tid), fields[0].decode(), run_ns)
 
 
 def parent(pid: int) -> int:
@@ -111,20 +120,38 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
-def descriptors(pid: int) -> list[dict[str, Any]]:
-    """Return the open descriptors, in order: number, what it refers to, whether it is closed on exec."""
-    found = []
+def _living(pid: int) -> str:
+    """Return the directory in /proc of a process, of another thread of it where the first has ended.
+
+    /proc/PID/fd is empty then, and another thread's is not.
+    """
+    living = next((thread.tid for thread in threads(pid) if thread.state not in "ZX"), pid)
+    return f"/proc/{pid}/task/{living}"
+
+
+def descriptor_numbers(pid: int) -> list[int]:
+    """Return the numbers of the open descriptors, in order; none if the process has gone."""
+    try:
+        found = os.listdir(f"/proc/{pid}/fd") or os.listdir(f"{_living(pid)}/fd")  # noqa: PTH208
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return sorted(map(int, found))
+
+
+def descriptor(pid: int, number: int) -> dict[str, Any]:
+    """Return an open descriptor: its number, what it refers to (empty if it is open no more), and its close-on-exec."""
+    place, target, cloexec = _living(pid), "", False
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        # Where the first thread has ended /proc/PID/fd is empty, and another thread's is not.
-        living = next((thread.tid for thread in threads(pid) if thread.state not in "ZX"), pid)
-        place = f"/proc/{pid}/task/{living}"
-        for fd in sorted(map(int, os.listdir(f"{place}/fd"))):  # noqa: PTH208
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                target = os.readlink(f"{place}/fd/{fd}")  # noqa: PTH115
-                flags = re.search(rb"^flags:\s*([0-7]+)", read(f"{place}/fdinfo/{fd}"), re.MULTILINE)
-                cloexec = flags is not None and bool(int(flags[1], 8) & O_CLOEXEC)
-                found.append({"fd": fd, "target": target[:TARGET], "cloexec": cloexec})
-    return found
+        target = os.readlink(f"{place}/fd/{number}")[:TARGET]  # noqa: PTH115
+        flags = re.search(rb"^flags:\s*([0-7]+)", read(f"{place}/fdinfo/{number}"), re.MULTILINE)
+        cloexec = flags is not None and bool(int(flags[1], 8) & O_CLOEXEC)
+    return {"fd": number, "target": target, "cloexec": cloexec}
+
+
+def descriptors(pid: int) -> list[dict[str, Any]]:
+    """Return the open descriptors, in order."""
+    found = [descriptor(pid, number) for number in descriptor_numbers(pid)]
+    return [each for each in found if each["target"]]
 
 
 def _address(text: str) -> tuple[str, int]:

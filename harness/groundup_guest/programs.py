@@ -5,7 +5,9 @@ so that an endless printer is neither blocked nor able to fill anything.
 """
 
 import contextlib
+import itertools
 import os
+import resource
 import select
 import signal
 import time
@@ -95,19 +97,20 @@ class Programs:
     ) -> dict[str, Any]:
         """Start a program; with `ready` wait until it has printed a line or ended, at most `deadline` seconds.
 
-        Then it is given a moment to come to rest; `descriptors` are those that it holds at that point, None if
-        it has not.
+        Then it is given a moment to come to rest; `descriptors` are the numbers of those that it holds at that point,
+        None if it has not.
         """
         orders = Orders(str(self._confinement.home / argv[0]), argv, {**self._confinement.environment, **(env or {})})
         if inject:
             orders = under_strace(orders, inject)
+        encoded = orders.encode(self._confinement.home, self._confinement.rights)
         self.prepare()
         spare = self._spares.pop()
         self._handles += 1
         program = Running(self._handles, spare, argv, inject is not None, time.monotonic())
         self._watch(program)
         try:
-            spare.become(orders)
+            spare.become(encoded, argv[0])
         except LaunchError:
             self._close(program, time.monotonic() + deadline)
             del self._programs[program.handle]
@@ -121,7 +124,7 @@ class Programs:
             and line is not None
             and self._settle(program, time.monotonic() + min(deadline, READY_SECONDS), looks=1)
         ):
-            descriptors = proc.descriptors(spare.pid)
+            descriptors = proc.descriptor_numbers(spare.pid)
         return {
             "handle": program.handle,
             "pid": spare.pid,
@@ -132,10 +135,10 @@ class Programs:
         }
 
     def wait(self, handle: int, deadline: float) -> dict[str, Any]:
-        """Wait at most `deadline` seconds for the end of a program."""
+        """Wait at most `deadline` seconds for the end of a program; return what `output` does as well."""
         program = self._find(handle)
         self._until(lambda: program.exit is not None, deadline)
-        return {"exit": program.exit_dict(), "seconds": program.seconds()}
+        return {"exit": program.exit_dict(), "seconds": program.seconds(), **self.output(handle)}
 
     def signal(self, handle: int, number: int) -> dict[str, Any]:
         """Send a signal to the program's own process; nothing happens if it has ended."""
@@ -143,6 +146,19 @@ class Programs:
         self.pump(0)
         if program.exit is None:
             os.kill(program.spare.pid, number)
+        return {}
+
+    def exhaust(self, handle: int) -> dict[str, Any]:
+        """Let the program open no more descriptors: its limit becomes the lowest number that is free (getrlimit(2)).
+
+        An accept4(2) that sleeps has taken its number before: the one after it fails.
+        """
+        program = self._find(handle)
+        self.pump(0)
+        if program.exit is None:
+            held = set(proc.descriptor_numbers(program.spare.pid))
+            free = next(number for number in itertools.count() if number not in held)
+            resource.prlimit(program.spare.pid, resource.RLIMIT_NOFILE, (free, free))
         return {}
 
     def output(self, handle: int) -> dict[str, Any]:
@@ -180,8 +196,9 @@ class Programs:
     def settle(self, handle: int, deadline: float, *, descriptors: list[int] | None = None) -> dict[str, Any]:
         """Wait at most `deadline` seconds until nothing in the program runs or is about to.
 
-        With `descriptors` also until it holds none but those: it may yet have to notice that its peers have gone.
-        Returns the facts, without sockets, and what `output` returns.
+        With `descriptors` also until it holds none but those: it may yet have to notice that its peers have gone. Those
+        that it holds beyond them are returned as `more`, with how many children it has not waited for, and what
+        `output` returns.
         """
         program = self._find(handle)
         until = time.monotonic() + deadline
@@ -189,14 +206,20 @@ class Programs:
         pause = FIRST_PAUSE
         while True:
             settled = self._settle(program, until)
-            held = set() if allowed is None else {found["fd"] for found in proc.descriptors(program.spare.pid)}
-            if not settled or allowed is None or program.exit is not None or not held - allowed:
-                break
-            if time.monotonic() + pause >= until:
+            more = [] if allowed is None else sorted(set(proc.descriptor_numbers(program.spare.pid)) - allowed)
+            if not settled or not more or program.exit is not None or time.monotonic() + pause >= until:
                 break
             self.pump(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-        return {**self.facts(handle, sockets=False), **self.output(handle), "settled": settled}
+        alive = program.exit is None
+        return {
+            "settled": settled,
+            "alive": alive,
+            "exit": program.exit_dict(),
+            "more": [proc.descriptor(program.spare.pid, number) for number in more] if alive else [],
+            "zombies": 0 if program.closed else len(proc.zombies(program.spare.cell.processes())),
+            **self.output(handle),
+        }
 
     def drained(
         self, handle: int, local_port: int, peer_port: int, deadline: float, *, unread_matters: bool = True

@@ -150,9 +150,9 @@ def _answers(listener: socket.socket) -> dict[str, Body]:
         "server.start": {"handle": 1, "pid": 1, "stdout_line": line, "exit": None, "seconds": 0.0, "descriptors": []},
         "server.drained": {"drained": True, "alive": True, "unread": 0, "unsent": 0, "state": "ESTABLISHED"},
         "server.facts": facts,
-        "server.settle": {**facts, **output},
+        "server.settle": {**facts, **output, "more": []},
         "server.output": output,
-        "server.wait": {"exit": exit_, "seconds": 0.0},
+        "server.wait": {"exit": exit_, "seconds": 0.0, **output},
         "server.stop": {"exit": exit_, "seconds": 0.0, "killed": False, "leftover": 0},
         "server.syscalls": {"lines": []},
     }

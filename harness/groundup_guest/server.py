@@ -59,6 +59,7 @@ class Program:
         """From when on a contract's time for its end counts, in seconds of its life: its start, or the last signal."""
         self._address: Address | None = None
         self._ready_line = ""
+        self._final: Body | None = None  # how it ended and what it had written, once it has
 
     @property
     def address(self) -> Address:
@@ -77,8 +78,13 @@ class Program:
         return str(self.call("output")["stderr"])
 
     def call(self, method: str, **params: Any) -> Body:
-        """Call a method of the server machine's agent about this program."""
-        return self._scene.host.server(method, handle=self._handle, **params)
+        """Call a method of the server machine's agent about this program. What cannot change any more is not asked."""
+        if self._final is not None and method in ("wait", "output"):
+            return self._final
+        found = self._scene.host.server(method, handle=self._handle, **params)
+        if method == "wait" and found["exit"] is not None:
+            self._final = found
+        return found
 
     # Acts
 
@@ -89,6 +95,11 @@ class Program:
             self.expected_to_end = True
         self._since, self._since_what = time.monotonic() - self._began, mistakes.signal_name(number)
         self.call("signal", signal=int(number))
+
+    def runs_out_of_descriptors(self) -> None:
+        """Let it open no more descriptors: from now on what would return one fails with EMFILE (getrlimit(2))."""
+        self._scene.steps.add("server", "may open no more descriptors: RLIMIT_NOFILE is reached")
+        self.call("exhaust")
 
     # Expectations
 
@@ -254,7 +265,7 @@ class Program:
             )
         self._address, self._ready_line = address, line
         if started["descriptors"] is not None:
-            self.baseline = [found["fd"] for found in started["descriptors"]]
+            self.baseline = list(started["descriptors"])
         scene.steps.add("server", f"{command} → {line}")
 
     def _fail_not_ready(self, command: str, patience: float, hint: str) -> None:
@@ -293,7 +304,7 @@ class Program:
         if not found["settled"]:
             self.fail_restless(found)
         if self.baseline is not None:
-            self._check_descriptors([each for each in found["descriptors"] if each["fd"] not in self.baseline])
+            self._check_descriptors(found["more"])
         # One may be waited for before the next peer is taken; more than one are never waited for.
         if found["zombies"] > 1:
             self._scene.steps.fail(

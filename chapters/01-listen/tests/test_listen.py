@@ -293,9 +293,13 @@ def test_accept_fails_for_one_peer(server: Server, tcp: Tcp) -> None:
 @points(2)
 @needs("test_accept_fails_for_one_peer")
 @read("accept(2), ERRORS")
-def test_accept_fails_for_good(server: Server) -> None:
+def test_accept_fails_for_good(server: Server, tcp: Tcp) -> None:
     """When accept fails with EMFILE, which is no peer's fault, the server says so in one line and ends."""
-    program = server.run("--port", "0", inject="accept,accept4:error=EMFILE")
+    program = server.start("--port", "0")
+    program.runs_out_of_descriptors()
+    peer = tcp.connect(program)  # for whom a descriptor was taken when accept4 went to sleep: the next call fails
+    peer.receives(GREETING)
+    peer.closes()
     program.exits(
         status=1,
         hint="EMFILE is about the process: the next accept4(2) fails as well, so to try again is to spin for ever.",

@@ -14,7 +14,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: ground\r\n\r\n"
 PAGE = b"hello from the ground up"
 HEAD_LIMIT = 8192
 """Bytes of a request's head that the server takes: the lesson's contract."""
-PATIENCE = 0.1
+PATIENCE = 0.05
 """Seconds for --timeout where a test waits for it to pass."""
 
 
@@ -112,7 +112,7 @@ def test_unread_input_does_not_destroy_the_answer(server: Server, tcp: Tcp, rng:
     hint = "A close(2) with bytes unread sends RST, and that may cost the client the answer: read until it has closed."
     program = server.start("--port", "0")
     peer = tcp.connect(program)
-    peer.sends(REQUEST + rng.randbytes(50_000), hint=hint)
+    peer.sends(REQUEST + rng.randbytes(20_000), hint=hint)
     answered(peer, hint=hint)
     peer.sees_close(hint=hint)
     peer.sends(b"and this", hint=hint)

@@ -45,6 +45,13 @@ class Memory:
     shared: bool
 
 
+KERNEL_OPTIONS = (
+    "console=ttyS0 quiet panic=-1 net.ifnames=0 nowatchdog psi=0 audit=0 lsm=capability transparent_hugepage=never "
+    "mitigations=off init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off"
+)
+"""Nothing that guards a machine of many users, or counts for one: without, a run takes a fourteenth less time."""
+
+
 def command(
     image: Image, guest_code: Path, accelerator: str, role: Role, memory: Memory, fds: dict[str, int]
 ) -> list[str]:
@@ -59,7 +66,7 @@ def command(
     argv += ["-object", f"memory-backend-file,id=ram,size={MEMORY_MB}M,share={share},mem-path={memory.path}"]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-kernel", str(image.kernel), "-initrd", str(guest_code)]
-    argv += ["-append", f"console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0 groundup.role={role}"]
+    argv += ["-append", f"{KERNEL_OPTIONS} groundup.role={role}"]
     argv += ["-drive", f"file={image.disk},format=raw,if=virtio,readonly=on"]
     argv += ["-chardev", f"socket,id=console,fd={fds['console']}", "-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=qmp,fd={fds['qmp']}", "-mon", "chardev=qmp,mode=control"]

@@ -46,8 +46,8 @@ def call(channel: Channel, method: str, payload: bytes = b"", **params: Any) -> 
     return channel.call(method, params, payload, timeout=20).body["result"]
 
 
-def test_the_server_role_runs_a_program(tmp_path: Path, subject: Path) -> None:
-    with agent(lambda _: ServerRole(Programs(Confinement(tmp_path)))) as channel:
+def test_the_server_role_runs_a_program(tmp_path: Path, subject: Path, launcher: Path) -> None:
+    with agent(lambda _: ServerRole(Programs(Confinement(tmp_path, launcher)))) as channel:
         assert call(channel, "ping") == {}
         assert call(channel, "install", subject.read_bytes(), name="subject", mode=0o755)["path"].endswith("/subject")
         started = call(channel, "start", argv=["subject"], ready=True, deadline=5)
@@ -59,8 +59,8 @@ def test_the_server_role_runs_a_program(tmp_path: Path, subject: Path) -> None:
         assert call(channel, "reset") == {}
 
 
-def test_nothing_that_is_asked_ends_the_agent(tmp_path: Path) -> None:
-    with agent(lambda _: ServerRole(Programs(Confinement(tmp_path)))) as channel:
+def test_nothing_that_is_asked_ends_the_agent(tmp_path: Path, launcher: Path) -> None:
+    with agent(lambda _: ServerRole(Programs(Confinement(tmp_path, launcher)))) as channel:
         for method, params, words in (
             ("nonsense", {}, "the server agent has no method 'nonsense'"),
             ("wait", {"handle": 9, "deadline": 1}, "no program has the handle 9"),

@@ -69,12 +69,20 @@ def test_the_ready_line_is_waited_for(programs: Programs) -> None:
         [script(programs, "printf list; sleep 0.05; echo ening; exec sleep 60")], ready=True, deadline=5
     )
     assert found["stdout_line"] == "listening"
-    assert [each["fd"] for each in found["descriptors"]] == [0, 1, 2]
+    assert found["descriptors"] == [0, 1, 2]
     assert found["exit"] is None
     assert found["seconds"] >= 0.05
     assert programs.start([script(programs, "exit 3")], ready=True, deadline=5)["exit"]["status"] == 3
     slow = programs.start([script(programs, "exec sleep 60")], ready=True, deadline=0.05)
     assert (slow["stdout_line"], slow["exit"], slow["descriptors"]) == (None, None, None)
+
+
+def test_a_program_may_run_out_of_descriptors(programs: Programs) -> None:
+    found = programs.start(["subject"], ready=True)
+    programs.exhaust(found["handle"])
+    socket.create_connection(("127.0.0.1", int(found["stdout_line"].rpartition(":")[2]))).close()
+    assert programs.wait(found["handle"], 5)["exit"]["status"] == 1
+    assert "Too many open files" in programs.output(found["handle"])["stderr"]
 
 
 def test_output_before_the_end_is_all_there(programs: Programs) -> None:
@@ -149,8 +157,10 @@ def test_what_is_kept_is_the_beginning_and_the_end() -> None:
 
 def test_settling_sees_what_runs_and_what_waits(programs: Programs) -> None:
     found = programs.start(["subject", "--mistake", "spins"], ready=True)
-    facts = programs.settle(found["handle"], 5)
-    assert facts["settled"]
+    settled = programs.settle(found["handle"], 5, descriptors=[0, 1, 2])
+    assert (settled["settled"], settled["alive"], settled["zombies"]) == (True, True, 0)
+    assert [(each["fd"], each["target"][:7], each["cloexec"]) for each in settled["more"]] == [(3, "socket:", True)]
+    facts = programs.facts(found["handle"])
     assert (facts["state"], facts["threads"], facts["processes"], facts["zombies"]) == ("S", 1, 1, 0)
     assert facts["rss_bytes"] > 0
     with socket.create_connection(("127.0.0.1", int(found["stdout_line"].rpartition(":")[2]))) as peer:
@@ -158,8 +168,8 @@ def test_settling_sees_what_runs_and_what_waits(programs: Programs) -> None:
         peer.settimeout(0.05)
         with contextlib.suppress(TimeoutError):
             peer.recv(1)
-        facts = programs.settle(found["handle"], 0.05)
-    assert not facts["settled"]
+        assert not programs.settle(found["handle"], 0.05)["settled"]
+    facts = programs.facts(found["handle"])
     assert facts["state"] == "R"
     assert facts["cpu_ns"] > 0
 
