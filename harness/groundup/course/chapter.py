@@ -1,5 +1,6 @@
 """The chapters of the course: `chapters/NN-slug/` with lesson, solution, tests, mutants and hints."""
 
+import difflib
 import itertools
 import re
 import tomllib
@@ -84,13 +85,14 @@ class Chapter:
         return sum(test.points for test in self.tests)
 
     def test(self, name: str) -> ChapterTest:
-        """Return the test called `name`, with or without its `test_`. Raises `UsageError` that lists what exists."""
+        """Return the test called `name`, with or without its `test_`. Raises `UsageError` that names what is close."""
         for test in self.tests:
             if test.name in (name, f"test_{name}"):
                 return test
-        raise UsageError(
-            f"chapter {self.label} has no test {name!r}", "its tests: " + ", ".join(test.name for test in self.tests)
-        )
+        names = [test.name.removeprefix("test_") for test in self.tests]
+        close = difflib.get_close_matches(name.removeprefix("test_"), names)
+        remedy = f"did you mean {' or '.join(close)}?" if close else f"its tests: {', '.join(names)}"
+        raise UsageError(f"chapter {self.label} has no test {name!r}", remedy)
 
 
 def discover(root: Path = CHAPTERS) -> list[Chapter]:
