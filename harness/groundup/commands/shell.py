@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from groundup.build import build
 from groundup.commands.setup import ready
 from groundup.course.chapter import discover
-from groundup.course.submission import Submission
+from groundup.course.submission import read_submission
 from groundup.errors import GroundupError, MachineryError, UsageError
 from groundup.paths import ROOT, WORK
 from groundup.runs import new_run, point_last_to
@@ -282,7 +282,7 @@ async def _bring_work(pair: Pair, snapshot: Snapshot, directory: Path) -> None:
         if not place.is_dir():
             continue
         try:
-            submission = Submission.read(place, chapter.sources)
+            submission = read_submission(chapter, place)
             out = directory / chapter.program
             built = await build(submission, snapshot.image.root, out, cflags=chapter.cflags)
         except GroundupError as error:

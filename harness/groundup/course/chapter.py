@@ -16,7 +16,7 @@ from groundup.errors import UsageError
 from groundup.paths import CHAPTERS
 
 _DIRECTORY = re.compile(r"(?P<number>[0-9]{2})-(?P<slug>[a-z0-9]+(-[a-z0-9]+)*)")
-_KEYS = {"title", "summary", "program", "sources", "cflags", "limits"}
+_KEYS = {"title", "summary", "program", "sources", "given", "cflags", "limits"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Chapter:
 
     `program` is the name under which the program is installed and run (default: the slug). `sources` are the C files
     that make it up, the first of them `SLUG.c` (default: that one alone); headers beside them are found by themselves.
+    `given` are files that it takes from elsewhere in the course: what earlier chapters have taught.
     `cflags` are added to the compiler's usual flags. `limits` are the bounds of the running program, as numbers whose
     names are the grader's business.
     """
@@ -36,6 +37,7 @@ class Chapter:
     summary: str
     program: str
     sources: tuple[str, ...]
+    given: tuple[Path, ...]
     cflags: tuple[str, ...]
     limits: Mapping[str, int | float]
 
@@ -53,6 +55,11 @@ class Chapter:
     def source(self) -> Path:
         """The solution with its markers."""
         return self.directory / self.sources[0]
+
+    @property
+    def files(self) -> list[Path]:
+        """The solution's sources and the headers beside them: all that is compiled but what is given."""
+        return [self.directory / name for name in self.sources] + sorted(self.directory.glob("*.h"))
 
     @property
     def readme(self) -> Path:
@@ -134,9 +141,18 @@ def load(directory: Path) -> Chapter:
         summary=_string(file, table, "summary"),
         program=_string(file, table, "program", default=slug),
         sources=sources,
+        given=_given(file, table),
         cflags=_strings(file, table, "cflags"),
         limits=_limits(file, table),
     )
+
+
+def _given(file: Path, table: Mapping[str, object]) -> tuple[Path, ...]:
+    found = tuple((file.parent / name).resolve() for name in _strings(file, table, "given"))
+    for path in found:
+        if path.suffix not in (".c", ".h") or not path.is_file():
+            raise CourseError(f"{file}: 'given' must be C files and headers that exist, and {path} is none")
+    return found
 
 
 def read_toml(file: Path) -> dict[str, object]:
