@@ -462,12 +462,11 @@ static bool field_split(struct slice line, struct slice *name, struct slice *val
     /* END SOLUTION */
     /* STARTER:
     *value = line; // RFC 9112, section 5: field-name ":" OWS field-value OWS
-    return slice_cut(value, ':', name);
+    return slice_cut(value, ':', name) && slice_all(*value, is_text);
     */
 }
 
-/* Takes the next field off FIELDS, which hold whole lines that were found good. Returns false if there is
- * none. */
+/* Takes the next field off FIELDS, whole lines that were found good. Returns false if there is none. */
 static bool field_next(struct slice *fields, struct slice *name, struct slice *value)
 {
     struct slice line;
@@ -546,14 +545,10 @@ static int take_content_length(struct parser *parser, struct slice value)
     if (parser->has_length) {
         return 400; /* even if it is the same: RFC 9110, section 8.6, leaves the choice */
     }
+    /* END SOLUTION */
+    /* STARTER: // what if there is one already? */
     parser->has_length = true;
     return slice_number(value, 10, &parser->left) ? DONE : 400;
-    /* END SOLUTION */
-    /* STARTER:
-    (void)value; // parser->left is how many bytes of body are still to come
-    parser->has_length = true;
-    return DONE;
-    */
 }
 
 static int take_transfer_encoding(struct parser *parser, struct slice value)
@@ -613,8 +608,7 @@ static int take_expect(struct parser *parser, struct slice value)
     */
 }
 
-/* Looks at one field: those that say where the request ends, whom it is for and what becomes of the
- * connection. */
+/* Looks at a field, if it is one of those that say where the request ends, or what is to become of it. */
 static int take_field(struct parser *parser, struct slice name, struct slice value)
 {
     static const struct {
@@ -659,8 +653,11 @@ static int take_line(struct parser *parser, const char *bytes, size_t used, size
     return DONE;
     /* END SOLUTION */
     /* STARTER:
-    (void)parser; // look for the line feed from bytes + parser->at on, but not beyond ROOM bytes, nor beyond
-    USED (void)used; (void)room; *line = (struct slice){bytes, 0}; return too_long;
+    (void)parser; // the line begins at bytes + parser->at, and may take up to ROOM bytes
+    (void)used;
+    (void)room;
+    *line = (struct slice){bytes, 0};
+    return too_long;
     */
 }
 
@@ -757,8 +754,12 @@ static int parse_request_line(struct parser *parser, char *bytes, size_t used)
     request->closes = request->minor == 0;
     /* END SOLUTION */
     /* STARTER:
-    request->method = request->target = line; // RFC 9112, section 3: method SP request-target SP HTTP-version
-    request->minor = 1;
+    request->minor = 1; // RFC 9112, section 3: method SP request-target SP HTTP-version
+    request->target = line;
+    if (!slice_cut(&line, ' ', &request->method) || !slice_all(request->method, is_token) ||
+        !slice_all(line, is_target)) {
+        return 400;
+    }
     */
     parser->state = FIELDS;
     request->fields.start = bytes + parser->at;
@@ -1047,8 +1048,7 @@ static bool send_continue(struct connection *connection)
     return has_body || send_all(connection, interim, sizeof interim - 1, 0);
     /* END SOLUTION */
     /* STARTER:
-    return connection->used > 0 || send_all(connection, "", 0, 0); // an interim response, when the head is
-    whole
+    return connection->used > 0 || send_all(connection, "", 0, 0); // RFC 9110, section 15.2
     */
 }
 
@@ -1300,8 +1300,8 @@ static void converse(struct connection *connection, bool echo)
     }
     /* END SOLUTION */
     /* STARTER:
-    int verdict = read_request(connection); // and then the next request, unless something ends the
-    conversation if (verdict == DONE ? answer(connection, echo) : respond_status(connection, verdict, "")) {
+    int verdict = read_request(connection); // and then the next one, unless something ends the conversation
+    if (verdict == DONE ? answer(connection, echo) : respond_status(connection, verdict, "")) {
         connection_next(connection);
         drain(connection);
     }
