@@ -218,10 +218,15 @@ class Peer:
         deadline = time.monotonic() + self._scene.deadlines.default
         ended = self._stream.end
         self._stream.sent_is_acknowledged(deadline)
+        self._stream.acknowledge()
         found = self._await_condition(condition, deadline)
-        in_order = found["alive"] and found["drained"]
-        if in_order and (found["unsent"] or found["state"] is None):
-            self._stream.wait_for_news(deadline)
+        pause = 0.001
+        while found["alive"] and found["drained"] and (found["unsent"] or found["state"] is None):
+            # Something is on its way to us, or our acknowledgement of it to the server.
+            if self._stream.wait_for_news(min(deadline, time.monotonic() + pause)) or time.monotonic() >= deadline:
+                break
+            pause = min(2 * pause, 0.05)
+            found = self._await_condition(condition, deadline)
         self._stream.fill(time.monotonic())
         self._stream.notice_reset()
         if self._stream.buffer or self._stream.end != ended:

@@ -27,7 +27,7 @@ def echo(body: bytes, *fields: str, line: str = "POST /echo HTTP/1.1") -> bytes:
 
 def chunked(*chunks: bytes, fields: tuple[str, ...] = (), trailer: bytes = b"") -> bytes:
     """Return a request for /echo with a body in chunks, the last one of size 0 included."""
-    coded = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n" + trailer + b"\r\n"
+    coded = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks if chunk) + b"0\r\n" + trailer + b"\r\n"
     return request(*fields, "Transfer-Encoding: chunked", line="POST /echo HTTP/1.1", body=coded)
 
 
