@@ -1,4 +1,4 @@
-"""Chapter 03: how much, and how long, `http-parse` takes from one client; and clients that leave, reset, or fall silent."""
+"""Chapter 03: how much, and how long, `http-parse` takes from one client; clients that leave, reset, or fall silent."""
 
 import random
 import signal
@@ -34,7 +34,7 @@ def given_up(peer: Peer, status: int, hint: str) -> None:
 @needs("test_forms_of_fields")
 @read("RFC 9112, section 3", "RFC 9110, section 15.5.15", "RFC 6585, section 5", "RFC 9110, section 5.4")
 def test_limits_of_the_head(server: Server, tcp: Tcp) -> None:
-    """A head of 8192 bytes is answered; a longer one is refused, with 414 if its first line is too long, else with 431."""
+    """A head of 8192 bytes is answered; a longer one is refused: 414 if its first line is too long, else 431."""
     program = server.start("--port", "0")
     peer = tcp.connect(program)
     peer.sends(GET + padded(HEAD_LIMIT) + request(line=f"GET /?{'a' * 7900} HTTP/1.1"))
