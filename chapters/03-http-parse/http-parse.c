@@ -629,8 +629,7 @@ static int take_field(struct parser *parser, struct slice name, struct slice val
 }
 
 /* Takes the next line off BYTES, of which USED are there. Returns DONE and LINE without its line end; MORE;
- * TOO_LONG if it cannot end within ROOM bytes; or 400 for a line feed that has no carriage return before it.
- */
+ * TOO_LONG if it cannot end within ROOM bytes; or 400 for a line feed without a carriage return before it. */
 static int take_line(struct parser *parser, const char *bytes, size_t used, size_t room, int too_long,
                      struct slice *line)
 {
@@ -830,8 +829,7 @@ static int parse_field(struct parser *parser, char *bytes, size_t used)
     return take_field(parser, name, value);
 }
 
-/* Takes what is there of the bytes that are LEFT into the body; behind chunks' sizes, they have to be moved.
- */
+/* Takes what is there of the bytes that are LEFT into the body; behind a chunk's size they are moved. */
 static void take_body(struct parser *parser, char *bytes, size_t used)
 {
     /* BEGIN SOLUTION */
