@@ -45,7 +45,7 @@ def echoed(peer: Peer, body: bytes, hint: str = "") -> None:
     peer.receives_response(status=200, body=body, hint=hint)
 
 
-@points(5)
+@points(4)
 @read("RFC 9112, section 3", "RFC 9112, section 4", "RFC 9110, section 6.6.1", "RFC 9110, section 8.6")
 def test_answers_a_request(server: Server, tcp: Tcp) -> None:
     """A request for / gets the page, with Content-Type, Content-Length and Date; elsewhere there is nothing: 404."""
@@ -62,7 +62,7 @@ def test_answers_a_request(server: Server, tcp: Tcp) -> None:
     peer.receives_response(status=404, headers={"date": "*"})
 
 
-@points(5)
+@points(4)
 @needs("test_answers_a_request")
 @read("RFC 9112, section 9.3", "RFC 9112, section 9.6")
 def test_one_request_after_another(server: Server, tcp: Tcp) -> None:
@@ -79,7 +79,7 @@ def test_one_request_after_another(server: Server, tcp: Tcp) -> None:
     peer.stays_silent_until(program.has_read(peer))
 
 
-@points(4)
+@points(3)
 @needs("test_one_request_after_another")
 @read("RFC 9112, section 9.6", "RFC 9110, section 5.6.1", "RFC 9110, section 7.6.1")
 def test_connection_close(server: Server, tcp: Tcp) -> None:
@@ -102,7 +102,7 @@ def test_connection_close(server: Server, tcp: Tcp) -> None:
     peer.sees_close(hint="A field may be there several times: its lines are one list (RFC 9110, section 5.3).")
 
 
-@points(3)
+@points(2)
 @needs("test_one_request_after_another")
 @read("RFC 9112, section 9.3", "RFC 9112, section 3.2", "RFC 9110, section 6.2")
 def test_http_1_0(server: Server, tcp: Tcp) -> None:
@@ -121,7 +121,7 @@ def test_http_1_0(server: Server, tcp: Tcp) -> None:
     answered(peer)
 
 
-@points(4)
+@points(3)
 @needs("test_one_request_after_another")
 @read("RFC 9110, section 9.3.2", "RFC 9112, section 6.3")
 def test_head(server: Server, tcp: Tcp) -> None:
@@ -142,7 +142,7 @@ def test_head(server: Server, tcp: Tcp) -> None:
     peer.sees_close()
 
 
-@points(4)
+@points(3)
 @needs("test_one_request_after_another")
 @read("RFC 9110, section 9.1", "RFC 9110, section 15.5.6", "RFC 9110, section 10.2.1", "RFC 9110, section 15.6.2")
 def test_methods(server: Server, tcp: Tcp) -> None:
@@ -162,7 +162,7 @@ def test_methods(server: Server, tcp: Tcp) -> None:
     peer.receives_response(status=501, hint="This server is no proxy. An answer of 200 would open a tunnel.")
 
 
-@points(5)
+@points(3)
 @needs("test_one_request_after_another")
 @read("RFC 9110, section 5.1", "RFC 9112, section 5", "RFC 9110, section 5.5", "RFC 9112, section 2.2")
 def test_forms_of_fields(server: Server, tcp: Tcp) -> None:
@@ -190,7 +190,7 @@ def test_forms_of_fields(server: Server, tcp: Tcp) -> None:
     echoed(peer, body, hint=hint)
 
 
-@points(5)
+@points(4)
 @needs("test_forms_of_fields")
 @read("RFC 9112, section 6.2", "RFC 9112, section 6.3", "RFC 9110, section 8.6")
 def test_bodies_by_length(server: Server, tcp: Tcp, rng: random.Random) -> None:
@@ -209,7 +209,7 @@ def test_bodies_by_length(server: Server, tcp: Tcp, rng: random.Random) -> None:
     peer.sees_close()
 
 
-@points(6)
+@points(4)
 @needs("test_bodies_by_length")
 @read("RFC 9112, section 7.1", "RFC 9112, section 7.1.1", "RFC 9112, section 7.1.2", "RFC 9112, section 6.1")
 def test_bodies_in_chunks(server: Server, tcp: Tcp, rng: random.Random) -> None:
@@ -236,7 +236,7 @@ def test_bodies_in_chunks(server: Server, tcp: Tcp, rng: random.Random) -> None:
     answered(peer, hint="Behind the empty line that ends the trailer the next request begins.")
 
 
-@points(5)
+@points(3)
 @needs("test_bodies_by_length")
 @read("RFC 9112, section 9.3.2", "memmove(3)")
 def test_hundred_pipelined(server: Server, tcp: Tcp, rng: random.Random) -> None:
@@ -251,7 +251,7 @@ def test_hundred_pipelined(server: Server, tcp: Tcp, rng: random.Random) -> None
     peer.sees_close(hint="A hundred requests get a hundred answers.")
 
 
-@points(7)
+@points(4)
 @needs("test_bodies_by_length")
 @read("read(2), RETURN VALUE", "RFC 9112, section 2.2", "memmove(3)")
 def test_cut_at_every_byte(server: Server, tcp: Tcp) -> None:
@@ -261,7 +261,7 @@ def test_cut_at_every_byte(server: Server, tcp: Tcp) -> None:
     sends_cut(peer, series, "The server has had all of this request, in two pieces, the first behind the one before.")
 
 
-@points(4)
+@points(3)
 @needs("test_cut_at_every_byte", "test_bodies_in_chunks")
 @read("read(2), RETURN VALUE", "RFC 9112, section 7.1")
 def test_chunks_cut_at_every_byte(server: Server, tcp: Tcp) -> None:
@@ -289,7 +289,7 @@ def sends_cut(peer: Peer, series: list[bytes], hint: str) -> None:
             echoed(peer, b"%05d" % number, hint=hint)
 
 
-@points(3)
+@points(2)
 @needs("test_cut_at_every_byte")
 @read("tcp(7)", "RFC 9293, section 3.8")
 def test_single_bytes_over_a_bad_wire(server: Server, tcp: Tcp, wire: Wire) -> None:
@@ -305,7 +305,7 @@ def test_single_bytes_over_a_bad_wire(server: Server, tcp: Tcp, wire: Wire) -> N
     wire.clears()
 
 
-@points(5)
+@points(4)
 @needs("test_bodies_by_length")
 @read("RFC 9110, section 10.1.1", "RFC 9110, section 15.2")
 def test_expect_100_continue(server: Server, tcp: Tcp) -> None:
@@ -337,7 +337,7 @@ def test_expect_100_continue(server: Server, tcp: Tcp) -> None:
     echoed(old, b"hello")
 
 
-@points(4)
+@points(3)
 @needs("test_one_request_after_another")
 @read("RFC 9112, section 3.2.1", "RFC 9112, section 3.2.2", "RFC 9112, section 3.2.4", "RFC 9110, section 7.1")
 def test_forms_of_the_target(server: Server, tcp: Tcp) -> None:
@@ -358,7 +358,7 @@ def test_forms_of_the_target(server: Server, tcp: Tcp) -> None:
         assert response.status in (200, 204), f"OPTIONS {target} is answered by {response.status}. {hint}"
 
 
-@points(2)
+@points(1)
 @needs("test_bodies_by_length")
 @read("getopt_long(3)")
 def test_echo_everywhere(server: Server, tcp: Tcp) -> None:

@@ -30,7 +30,7 @@ def given_up(peer: Peer, status: int, hint: str) -> None:
     peer.closes()
 
 
-@points(4)
+@points(3)
 @needs("test_forms_of_fields")
 @read("RFC 9112, section 3", "RFC 9110, section 15.5.15", "RFC 6585, section 5", "RFC 9110, section 5.4")
 def test_limits_of_the_head(server: Server, tcp: Tcp) -> None:
@@ -56,7 +56,7 @@ def test_limits_of_the_head(server: Server, tcp: Tcp) -> None:
         given_up(peer, status, hint=f"This was {what}: refuse it when {HEAD_LIMIT} bytes are there, and not its end.")
 
 
-@points(4)
+@points(3)
 @needs("test_bodies_in_chunks", "test_expect_100_continue")
 @read("RFC 9110, section 15.5.14", "RFC 9110, section 10.1.1", "RFC 9112, section 7.1")
 def test_limits_of_the_body(server: Server, tcp: Tcp, rng: random.Random) -> None:
@@ -78,7 +78,7 @@ def test_limits_of_the_body(server: Server, tcp: Tcp, rng: random.Random) -> Non
     given_up(peer, 413, hint="The chunk's size says that the sum will exceed the limit: do not wait for the data.")
 
 
-@points(3)
+@points(2)
 @needs("test_bodies_in_chunks")
 @read("RFC 9112, section 7.1.1", "RFC 9112, section 7.1.2", "RFC 6585, section 5")
 def test_limits_around_the_chunks(server: Server, tcp: Tcp) -> None:
@@ -105,7 +105,7 @@ def test_limits_around_the_chunks(server: Server, tcp: Tcp) -> None:
         given_up(peer, status, hint=f"This was {what}: bytes that are only counted where they are body have no bound.")
 
 
-@points(3)
+@points(2)
 @needs("test_one_request_after_another")
 @read("RFC 9112, section 9.6", "RFC 1122, section 4.2.2.13")
 def test_refusal_arrives(server: Server, tcp: Tcp, rng: random.Random) -> None:
@@ -131,7 +131,7 @@ def silent(program: Program, peer: Peer, data: bytes) -> float:
     return began
 
 
-@points(4)
+@points(2)
 @needs("test_bodies_in_chunks")
 @read("RFC 9110, section 15.5.9", "RFC 9112, section 9.5", "socket(7), SO_RCVTIMEO")
 def test_unfinished_requests(server: Server, tcp: Tcp) -> None:
@@ -155,7 +155,7 @@ def test_unfinished_requests(server: Server, tcp: Tcp) -> None:
         peer.closes()
 
 
-@points(3)
+@points(2)
 @needs("test_one_request_after_another")
 @read("RFC 9112, section 9.5", "RFC 9110, section 15.5.9", "socket(7), SO_RCVTIMEO")
 def test_idle_connections(server: Server, tcp: Tcp) -> None:
@@ -174,7 +174,7 @@ def test_idle_connections(server: Server, tcp: Tcp) -> None:
     answered(peer, hint="The server waits for an idle client, which neither asks nor closes.")
 
 
-@points(3)
+@points(1)
 @needs("test_cut_at_every_byte")
 @read("socket(7), SO_RCVTIMEO", "RFC 9112, section 9.5")
 def test_slow_client(server: Server, tcp: Tcp) -> None:
@@ -200,7 +200,7 @@ def test_slow_client(server: Server, tcp: Tcp) -> None:
         peer.closes()
 
 
-@points(3)
+@points(2)
 @needs("test_bodies_in_chunks")
 @read("shutdown(2)", "read(2), RETURN VALUE", "RFC 9112, section 8")
 def test_half_closed_connections(server: Server, tcp: Tcp) -> None:
@@ -218,7 +218,7 @@ def test_half_closed_connections(server: Server, tcp: Tcp) -> None:
         peer.closes()
 
 
-@points(3)
+@points(2)
 @needs("test_bodies_in_chunks")
 @read("read(2), ERRORS", "send(2), MSG_NOSIGNAL", "close(2)")
 def test_resets(server: Server, tcp: Tcp) -> None:
@@ -238,7 +238,7 @@ def test_resets(server: Server, tcp: Tcp) -> None:
     answered(peer, hint="The clients before have gone: the next one is served.")
 
 
-@points(3)
+@points(2)
 @needs("test_hundred_pipelined")
 @read("send(2)", "socket(7), SO_SNDTIMEO", "RFC 9112, section 9.3.2")
 def test_flood_without_reading(server: Server, tcp: Tcp) -> None:
@@ -254,7 +254,7 @@ def test_flood_without_reading(server: Server, tcp: Tcp) -> None:
     answered(peer, hint="The greedy client was given up: the next one is served.")
 
 
-@points(2)
+@points(1)
 @needs("test_bodies_by_length")
 @read("signal(7)", "_exit(2)")
 def test_stops_in_the_middle(server: Server, tcp: Tcp) -> None:
