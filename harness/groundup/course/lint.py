@@ -21,6 +21,7 @@ from groundup.course.chapter import Chapter
 from groundup.course.files import CourseError, read_text
 from groundup.course.hints import read_hints
 from groundup.course.mutants import mutated_files, parse_mutant
+from groundup.course.requirements import check_requirements
 from groundup.course.starter import regions, solution_text, starter_text
 
 MIN_MUTANTS = 10
@@ -46,7 +47,7 @@ class _Fence:
 
 def check_chapter(chapter: Chapter) -> list[str]:
     """Return what is wrong with a chapter, one line each that names the file; an empty list if all is well."""
-    checks = (_tests, _source, _hints, _mutants, _readme)
+    checks = (_tests, _source, _hints, _mutants, check_requirements, _readme)
     # What several checks stumble over is told once.
     return list(dict.fromkeys(problem for check in checks for problem in _collect(check, chapter)))
 
