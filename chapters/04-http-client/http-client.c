@@ -639,8 +639,8 @@ static int head_receive(struct connection *connection, struct response *response
     return EXIT_SUCCESS;
     /* END SOLUTION */
     /* STARTER:
-    memset(response, 0, sizeof *response); // receive until "\r\n\r\n" is there, but no more than HEAD_LIMIT
-    bytes return fail_broken(connection, connection_fill(connection));
+    memset(response, 0, sizeof *response); // receive until "\r\n\r\n" is there, or HEAD_LIMIT bytes
+    return fail_broken(connection, connection_fill(connection));
     */
 }
 

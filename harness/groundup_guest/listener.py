@@ -1,5 +1,6 @@
 """Where the program under test is a client, the test plays the server: a listening socket, and those who call."""
 
+import contextlib
 import select
 import socket
 import time
@@ -60,6 +61,29 @@ class Caller(Peer):
         del steps.steps[shown:]  # one act for a reader
         steps.add("peer", f"sent {count(len(data), 'byte')} in {len(places) + 1} pieces", preview(data))
 
+    def drips(self, data: bytes, within: float, *, hint: str = "") -> None:
+        """Send a byte each time the program has read the last one, until it ends the connection `within` some seconds."""
+        scene, began = self._scene, time.monotonic()
+        limit = within + scene.deadlines.slack
+        for sent in range(len(data)):
+            with contextlib.suppress(OSError):  # it has gone: seen below
+                self._stream.socket.send(data[sent : sent + 1])
+                self.sent += 1
+            self._program.call("drained", local_port=self.remote.port, peer_port=self.local.port, deadline=limit)
+            self._stream.fill(time.monotonic())
+            seconds = time.monotonic() - began
+            if self._stream.end:
+                scene.steps.add("peer", f"sent {count(sent, 'byte')}, one by one, until it was given up")
+                return
+            if seconds > limit:
+                break
+        scene.steps.fail(
+            "peer",
+            f"sent bytes one by one, and was not given up in {time.monotonic() - began:.2f} s",
+            f"The program lets {count(self.sent, 'byte')} that come one by one hold it up for longer than it may.",
+            hint,
+        )
+
     def _read_request(self, hint: str) -> Request:
         deadline = time.monotonic() + self._scene.deadlines.default
         while not (length := http.head_length(bytes(self._stream.buffer))):
@@ -84,15 +108,16 @@ class Caller(Peer):
 
 
 class Listener:
-    """A listening socket of this machine, on one address and a port that the kernel has chosen."""
+    """A listening socket of this machine, on one address and port."""
 
-    def __init__(self, scene: Scene, family: int) -> None:
+    def __init__(self, scene: Scene, family: int, port: int) -> None:
         self._scene = scene
         self.host = scene.settings.own[family]
         self._socket = socket.socket(
             {4: socket.AF_INET, 6: socket.AF_INET6}[family], socket.SOCK_STREAM | socket.SOCK_CLOEXEC
         )
-        self._socket.bind((self.host, 0))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((self.host, port))
         self._socket.listen(BACKLOG)
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]

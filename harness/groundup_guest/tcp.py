@@ -52,9 +52,12 @@ class Tcp:
         self._scene.steps.add("peer", f"connected from {Address('tcp', peer.local.host, peer.local.port).text[4:]}")
         return peer
 
-    def listens(self, family: int = 4) -> Listener:
-        """Listen in this machine, on its IPv4 or IPv6 address (4 or 6): the program is a client."""
-        return Listener(self._scene, family)
+    def listens(self, family: int = 4, port: int = 0) -> Listener:
+        """Listen in this machine, on its IPv4 or IPv6 address (4 or 6), on a free port or on this one.
+
+        From now on the program is a client.
+        """
+        return Listener(self._scene, family, port)
 
     def refused(
         self, program: Program | Server, family: int | None = None, port: int | None = None, *, hint: str = ""
