@@ -752,12 +752,12 @@ static void unfold(char *head)
 /* Takes the head in RESPONSE's text to pieces. Returns NULL, or what is wrong with it. */
 static const char *head_parse(struct response *response)
 {
-    unfold(response->text);
     char *line = response->text;
     char *end = strstr(line, "\r\n");
-    if (end == NULL) {
-        return "it has no line";
+    if (end == NULL || end[2] == ' ' || end[2] == '\t') {
+        return "there is no field that its second line could go on with"; /* RFC 9112, section 2.2 */
     }
+    unfold(line);
     *end = '\0';
     if (!status_line_parse(response, line)) {
         return "it does not begin with a status line";
@@ -1062,7 +1062,7 @@ static int exchange(const struct url *url, const struct options *options, const 
     *redirected = status == EXIT_SUCCESS && is_redirect(&response);
     if (*redirected) {
         const char *why = url_resolve(next, url, response.location);
-        status = why == NULL ? EXIT_SUCCESS : fail(EXIT_RESPONSE, "cannot follow the redirect", why);
+        status = why == NULL ? EXIT_SUCCESS : fail(EXIT_RESPONSE, "redirect", why);
     } else if (status == EXIT_SUCCESS) {
         status = response_deliver(&connection, &response, options, output);
     }
@@ -1156,7 +1156,7 @@ int main(int argc, char **argv)
     struct url url = {0};
     const char *why = url_parse(&url, options.url);
     if (why != NULL) {
-        usage_error(why, options.url);
+        return fail(EXIT_USAGE, "URL", why); /* which is not repeated: it may hold a line feed, or worse */
     }
     struct output output;
     int status = output_open(&output, options.file);

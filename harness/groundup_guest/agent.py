@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -25,7 +25,7 @@ from groundup_guest.rpc import Body, Channel, Message
 from groundup_guest.surroundings import Surroundings
 from groundup_guest.syscalls import Tracer
 
-PREPARED = 40
+PREPARED = 160
 """How many processes wait, forked and confined, for the starts of a run: more than the tests of a chapter need."""
 WARM_UP = b"""#!/bin/busybox sh
 echo ready
@@ -49,7 +49,7 @@ class Role(Protocol):
 
     name: str
 
-    def methods(self) -> dict[str, Callable[[Params, bytes], Answer]]:
+    def methods(self) -> Mapping[str, Callable[[Params, bytes], Answer]]:
         """Return the methods by name."""
 
     def idle(self) -> None:

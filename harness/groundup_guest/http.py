@@ -1,4 +1,4 @@
-"""Reading HTTP/1.1 responses, and requests, as strictly as RFC 9112 allows; a violation is said in the learner's words."""
+"""Reading HTTP/1.1 messages as strictly as RFC 9112 allows; a violation is said in the learner's words."""
 
 import re
 from collections.abc import Mapping

@@ -61,8 +61,17 @@ class Caller(Peer):
         del steps.steps[shown:]  # one act for a reader
         steps.add("peer", f"sent {count(len(data), 'byte')} in {len(places) + 1} pieces", preview(data))
 
+    def sends_bytes(self, data: bytes) -> None:
+        """Send bytes in segments of one each, as fast as they go."""
+        steps = self._scene.steps
+        shown = len(steps.steps)
+        for at in range(len(data)):
+            self.sends(data[at : at + 1], of=data)
+        del steps.steps[shown:]
+        steps.add("peer", f"sent {count(len(data), 'byte')}, each in a segment of its own", preview(data))
+
     def drips(self, data: bytes, within: float, *, hint: str = "") -> None:
-        """Send a byte each time the program has read the last one, until it ends the connection `within` some seconds."""
+        """Send a byte each time the program has read the last one, until it gives up `within` so many seconds."""
         scene, began = self._scene, time.monotonic()
         limit = within + scene.deadlines.slack
         for sent in range(len(data)):
@@ -151,7 +160,10 @@ class Listener:
         if self._ready(0):
             where = f"a connection to {self.authority}"
             self._scene.steps.fail(
-                "peer", f"expected nobody, but there is {where}", f"The program made {where}, and should not have.", hint
+                "peer",
+                f"expected nobody, but there is {where}",
+                f"The program made {where}, and should not have.",
+                hint,
             )
         self._scene.steps.add("peer", f"nobody has connected to {self.authority}")
 

@@ -45,7 +45,7 @@ class Run:
         )
 
     def settings(self) -> Settings:
-        """Return the settings for the fixtures; `options` may hold program, addresses, own, floor, limit, independent."""
+        """Return the settings for the fixtures; `options` may hold any of them, but the seed."""
         settings = Settings(self.options.get("program", self.chapter), self.seed)
         for name in ("addresses", "own"):
             if name in self.options:

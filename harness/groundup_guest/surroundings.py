@@ -28,7 +28,7 @@ class Surroundings:
 
     def files(self) -> dict[str, Any]:
         """Return the names in the home directory."""
-        return {"names": sorted(os.listdir(self._home))}
+        return {"names": sorted(path.name for path in self._home.iterdir())}
 
     def file(self, name: str) -> tuple[dict[str, Any], bytes]:
         """Return what a regular file of the home directory holds, `exists` false if there is none of that name."""

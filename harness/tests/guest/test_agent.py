@@ -17,9 +17,9 @@ from groundup_guest.archive import pack
 from groundup_guest.client import ClientRole
 from groundup_guest.confinement import Confinement
 from groundup_guest.programs import Programs
-from groundup_guest.surroundings import Surroundings
 from groundup_guest.rehearsal import rehearse
 from groundup_guest.rpc import Channel, RpcError
+from groundup_guest.surroundings import Surroundings
 
 
 @contextmanager

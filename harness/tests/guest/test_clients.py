@@ -37,7 +37,7 @@ def main(what, port="0"):
 
 main(*sys.argv[1:])
 """
-GOOD = r'''
+GOOD = r"""
 def test_caller(server, tcp, machine):
     machine.hosts({"there.example": ["127.0.0.1", "::1"]})
     listener = tcp.listens()
@@ -54,7 +54,7 @@ def test_caller(server, tcp, machine):
     assert machine.file("missing") is None
     assert "out" in machine.files()
     listener.sees_nobody()
-'''
+"""
 
 
 @pytest.fixture
