@@ -204,8 +204,7 @@ static const char *authority_parse(struct url *url, const char *text, size_t len
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
     if (memchr(text, '@', length) != NULL) {
-        return "a URL with a user name in it is refused"; /* RFC 9110, section 4.2.4: often meant to deceive
-                                                           */
+        return "a URL with a user name in it is refused"; /* RFC 9110, section 4.2.4 */
     }
     url->is_ipv6 = length > 0 && text[0] == '[';
     const char *host = url->is_ipv6 ? text + 1 : text;
@@ -244,8 +243,7 @@ static const char *url_parse(struct url *url, const char *text)
         return "the URL is too long";
     }
     for (const char *at = text; *at != '\0'; at++) {
-        if (*at <= ' ' ||
-            *at > '~') { /* a line feed would end the request line, and begin a field of its own */
+        if (*at <= ' ' || *at > '~') { /* a line feed would begin a field of its own */
             return "a blank, a control character or a byte beyond ASCII has to be percent-encoded";
         }
     }
@@ -450,22 +448,39 @@ static int connect_any(const struct addrinfo *next, int64_t deadline)
     */
 }
 
+/* Finds the addresses of the host, which the caller frees with freeaddrinfo. Returns EXIT_SUCCESS or the
+ * status to exit with. */
+static int resolve(const struct url *url, struct addrinfo **addresses)
+{
+    /* BEGIN SOLUTION */
+    char port[8];
+    snprintf(port, sizeof port, "%u", url->port);
+    /* No AI_ADDRCONFIG: an address to which there is no way from here fails at once, and the next is tried.
+     */
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    int error = getaddrinfo(url->host, port, &hints, addresses);
+    if (error != 0) {
+        const char *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
+        fprintf(stderr, "http-client: getaddrinfo(%s): %s\n", url->host, why);
+        return EXIT_UNREACHABLE;
+    }
+    return EXIT_SUCCESS;
+    /* END SOLUTION */
+    /* STARTER:
+    *addresses = NULL; // getaddrinfo(3), and gai_strerror(3) where it fails
+    return fail(EXIT_UNREACHABLE, url->host, "resolve is not written yet");
+    */
+}
+
 /* Resolves the host and connects to it, within the time that CONNECTION has; sets the deadline for that.
  * Returns EXIT_SUCCESS, and a descriptor in CONNECTION that the caller closes, or the status to exit with. */
 static int connection_open(struct connection *connection, const struct url *url)
 {
     struct addrinfo *addresses = NULL;
-    char port[8];
-    snprintf(port, sizeof port, "%u", url->port);
-    /* Without AI_ADDRCONFIG: an address that this machine has no way to fails at once, and the next one is
-     * tried. */
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    int error = getaddrinfo(url->host, port, &hints, &addresses);
-    if (error != 0) {
-        const char *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
-        fprintf(stderr, "http-client: getaddrinfo(%s): %s\n", url->host, why);
-        return EXIT_UNREACHABLE;
+    int status = resolve(url, &addresses);
+    if (status != EXIT_SUCCESS) {
+        return status;
     }
     connection->deadline = now_ms() + connection->timeout_ms;
     connection->fd = connect_any(addresses, connection->deadline);

@@ -116,7 +116,7 @@ def test_urls_refused(server: Server, tcp: Tcp) -> None:
         (f"http://{where}x/", "A port is digits, and nothing but digits."),
         (f"http://{listener.host}:{listener.port + 65536}/", "A port is 65535 at most: 16 bits."),
         (f"http://{where}/a b", "A blank would end the target in the middle: in a URL it is %20."),
-        (f"http://{where}/\r\nX: y", "CR and LF would end the line, and let the URL add fields of its own."),
+        (f"http://{where}/\r\nX:y", "CR and LF would end the line, and let the URL add fields of its own."),
         ("http://[2001:db8::2/", "A bracket is never closed."),
         ("http://[192.0.2.2]/", "Only an IPv6 address stands in brackets."),
     ):
@@ -328,7 +328,11 @@ def test_body_in_chunks(server: Server, tcp: Tcp, rng: random.Random) -> None:
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     body = rng.randbytes(1 << 20)
     fetches(
-        server, listener, head + chunked(body, [1, 4095, 70000, 15, 16]), body, hint="A chunk's size is hexadecimal."
+        server,
+        listener,
+        head + chunked(body, [1, 4095, 70000, 15, 16]),
+        body,
+        hint="A size is hexadecimal, and the blank line is the end.",
     )
     odd = (
         b"HTTP/1.1 200 OK\r\nTRANSFER-ENCODING:\tChunked\r\nTrailer: Content-Length\r\n\r\n"
