@@ -145,7 +145,7 @@ class ServerRole:
             "ping": lambda _params, _payload: {},
             "warm": lambda _params, _payload: self.warm_up(),
         }
-        for name in ("start", "wait", "output", "stdout", "exhaust", "facts", "settle", "drained", "stop"):
+        for name in ("start", "wait", "output", "stdout", "shut", "exhaust", "facts", "settle", "drained", "stop"):
             found[name] = _without_payload(getattr(programs, name))
         for name in ("syscalls", "reset"):
             found[name] = _without_payload(getattr(programs, name))

@@ -180,6 +180,14 @@ class Programs:
         self.pump(0)
         return {"stdout_bytes": program.stdout.total}, bytes(program.stdout.first)
 
+    def shut(self, handle: int) -> dict[str, Any]:
+        """Read the program's stdout no more: what it writes there from now on fails (SIGPIPE, EPIPE)."""
+        program = self._find(handle)
+        self.pump(0)
+        if program.streams.pop(program.spare.stdout, None) is not None:
+            self._forget(program.spare.stdout)
+        return {}
+
     def facts(self, handle: int, *, sockets: bool = True) -> dict[str, Any]:
         """Return what /proc says about the program now; `sockets` may be left out where they are not needed."""
         program = self._find(handle)

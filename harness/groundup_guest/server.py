@@ -101,7 +101,21 @@ class Program:
         self._scene.steps.add("server", "may open no more descriptors: RLIMIT_NOFILE is reached")
         self.call("exhaust")
 
+    def loses_its_reader(self) -> None:
+        """Let nobody read its standard output any more, as when a pipe's other end has gone."""
+        self._scene.steps.add("server", "has nobody any more who reads its standard output")
+        self.call("shut")
+
     # Expectations
+
+    def ends(self) -> Body:
+        """Expect it to end by itself, and return how: its `status`, or the `signal` that has killed it; else None."""
+        scene, self.expected_to_end = self._scene, True
+        exit_ = self.call("wait", deadline=scene.deadlines.default)["exit"]
+        if exit_ is None:
+            scene.steps.fail("server", "expected to end, but still runs", "The program does not end.", self.doing())
+        scene.steps.add("server", mistakes.ending(exit_))
+        return dict(exit_)
 
     def exits(self, status: int = 0, within: float | None = None, *, hint: str = "") -> None:
         """Expect it to end with `status`, `within` so many seconds of the last signal, or of its start."""

@@ -74,6 +74,7 @@ def test_fetches_a_page(server: Server, tcp: Tcp) -> None:
     fields = {"host": listener.authority, "connection": "close", "user-agent": "*", "accept": "*"}
     request = peer.receives_request("GET", "/page", headers=fields)
     assert request.version == "1.1", f"The request's version is HTTP/{request.version}; this is a client of HTTP/1.1."
+    peer.stays_silent_until(program.waits_for_next(), hint="After the blank line the request is over.")
     peer.sends(OK)
     peer.half_closes()
     program.exits(0)
@@ -167,7 +168,7 @@ def test_ipv6_literal(server: Server, tcp: Tcp) -> None:
 def test_names(server: Server, tcp: Tcp, machine: Machine) -> None:
     """A name is resolved, its addresses are tried in the resolver's order, and Host says the name."""
     six = tcp.listens(6)
-    four = tcp.listens(4, port=six.port)
+    tcp.listens(4, port=six.port)  # whoever begins with the other address ends up here
     machine.hosts({"ground.example": ["192.0.2.2", "2001:db8::2"]})
     hint = "getaddrinfo(3) returns the addresses in the order of RFC 6724: begin with the first, go on by ai_next."
     program = server.run(six.url(host="ground.example"))
@@ -175,7 +176,6 @@ def test_names(server: Server, tcp: Tcp, machine: Machine) -> None:
     peer.receives_request(headers={"host": f"ground.example:{six.port}"})
     peer.sends(OK)
     program.exits(0)
-    four.sees_nobody(hint="The first address has answered: nobody else is needed.")
 
 
 @points(2)
@@ -537,7 +537,7 @@ def test_head_limit_and_folds(server: Server, tcp: Tcp) -> None:
     start, end = HEAD + b"X-Padding: ", b"\r\nContent-Length: 25\r\n\r\n"
     padding = b"a" * (HEAD_LIMIT - len(start) - len(end))
     fetches(server, listener, start + padding + end + PAGE, PAGE, hint="A head of 16384 bytes has to fit.")
-    rejects(server, listener, start + padding + b"a" * len(end), hint="When it is clear that a head is too long, end.")
+    rejects(server, listener, start + padding + b"a" * 1000, hint="When it is clear that a head is too long, end.")
     folded = HEAD + b"Content-Length:\r\n  25\r\nX: a\r\n\tTransfer-Encoding: chunked\r\n\r\n"
     hint = "A line that begins with a blank goes on with the field before it (RFC 9112, section 5.2)."
     fetches(server, listener, folded + PAGE, PAGE, hint=hint)
@@ -631,11 +631,14 @@ def test_output_that_fails(server: Server, tcp: Tcp) -> None:
     missing = server.run("-o", "no/such/directory", listener.url())
     missing.exits(1, hint="There is no such directory: say so before anything is asked of the server.")
     missing.prints_one_line(matching="^http-client: .+")
-    program = server.run(listener.url(), inject="write,writev:error=EIO")
-    peer = listener.accepts(program)
-    peer.receives_request()
+    unread, peer = asked(server, listener)
+    unread.loses_its_reader()
     peer.sends(OK)
-    program.exits(1, hint=f"Standard output may fail as well. {hint}")
+    ended = unread.ends()
+    assert ended["status"] == 1 or ended["signal"] == signal.SIGPIPE, (
+        "Nobody reads its standard output any more: a write(2) there raises SIGPIPE, or fails with EPIPE. But the "
+        f"program exited with status {ended['status']}. {hint}"
+    )
 
 
 @points(2)
@@ -685,14 +688,14 @@ def test_redirects(server: Server, tcp: Tcp) -> None:
         (302, b"y/./z?r=..", "/a/x"),
         (303, b"?s#top", "/a/y/z?r=.."),
         (307, b"//%s/../t/u/" % listener.authority.encode(), "/a/y/z?s"),
-        (308, b"../..//v", "/t/u/"),
+        (308, b"../../v", "/t/u/"),
     )
     for status, location, target in places:
         peer = listener.accepts(program, hint=hint)
         peer.receives_request(target=target, headers={"host": listener.authority}, hint=hint)
         peer.sends(b"HTTP/1.1 %d \r\nContent-Length: 9\r\nlocation: %s\r\n\r\nelsewhere" % (status, location))
     peer = listener.accepts(program, hint="Five redirects are not too many.")
-    peer.receives_request(target="//v", hint=hint)
+    peer.receives_request(target="/v", hint=hint)
     peer.sends(OK)
     program.exits(0)
     program.wrote(PAGE, hint="The body of a redirect is not what was asked for.")

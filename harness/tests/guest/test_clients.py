@@ -149,6 +149,28 @@ def test_somebody(server, tcp):
     assert "should not have" in results["test_somebody"]["message"]
 
 
+def test_a_client_whose_reader_has_gone(caller: Backend) -> None:
+    source = """
+def test_reader(server, tcp):
+    listener = tcp.listens()
+    program = server.run("fetches", str(listener.port))
+    peer = listener.accepts(program)
+    peer.receives_request()
+    program.loses_its_reader()
+    peer.sends(b"hello")
+    peer.closes()
+    assert program.ends()["status"] == 1
+    assert "Broken pipe" in program.stderr
+    program.wrote(b"")
+
+def test_never(server):
+    server.run("sleeps").ends()
+"""
+    results = caller.run(source, program="caller").results
+    assert results["test_reader"]["outcome"] == "pass", results["test_reader"]["message"]
+    assert results["test_never"]["message"] == "The program does not end."
+
+
 def test_names_last_as_long_as_the_test(caller: Backend) -> None:
     surroundings = caller.surroundings
     surroundings.hosts({"a.example": ["192.0.2.9", "2001:db8::9"]})
