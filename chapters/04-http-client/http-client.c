@@ -231,9 +231,9 @@ static const char *authority_parse(struct url *url, const char *text, size_t len
     snprintf(port, sizeof port, "%.*s", (int)(end - host_end), host_end);
     return port_parse(url, port);
 }
+
 /* END SOLUTION */
 /* STARTER: */
-
 /* Takes TEXT, an absolute http URL, to pieces. Returns NULL, or what is wrong with it. */
 static const char *url_parse(struct url *url, const char *text)
 {
@@ -302,9 +302,9 @@ static void remove_dots(char *target)
     }
     memmove(to, query, strlen(query) + 1);
 }
+
 /* END SOLUTION */
 /* STARTER: */
-
 /* Finds out which URL a Location in the answer of BASE means, which may leave out what is the same (RFC 3986,
  * section 5.2.2). Returns NULL, or what is wrong with it. */
 static const char *url_resolve(struct url *url, const struct url *base, const char *location)
@@ -407,9 +407,9 @@ static int race_look(struct race *race)
     }
     return -1;
 }
+
 /* END SOLUTION */
 /* STARTER: */
-
 /* Connects to one of the addresses in the list that begins with NEXT: in their order, the next one as soon as
  * the one before has failed, or has not answered for HEAD_START_MS. Returns the descriptor, which does not
  * block, or -errno. */
@@ -501,9 +501,9 @@ static int connection_wait(const struct connection *connection, short events)
     int ready = wait_until(&polled, 1, connection->deadline);
     return ready > 0 ? 0 : ready < 0 ? ready : -ETIMEDOUT;
 }
+
 /* END SOLUTION */
 /* STARTER: */
-
 /* Sends all SIZE bytes of DATA before the deadline. Returns 0 or -errno. */
 static int connection_send(struct connection *connection, const char *data, size_t size)
 {
@@ -623,9 +623,9 @@ static ssize_t head_end(const char *text, size_t from, size_t used)
     }
     return 0;
 }
+
 /* END SOLUTION */
 /* STARTER: */
-
 /* Receives until a whole head is there, at bytes[begin], and copies it into RESPONSE. Returns EXIT_SUCCESS or
  * the status to exit with. */
 static int head_receive(struct connection *connection, struct response *response)
@@ -709,9 +709,9 @@ static const char *length_parse(struct response *response, const char *value)
         value = end + 1 + strspn(end + 1, " \t");
     }
 }
+
 /* END SOLUTION */
 /* STARTER: */
-
 /* Takes note of what a field says, if it is one that matters here. Returns NULL, or what is wrong with it. */
 static const char *field_take(struct response *response, const char *name, const char *value)
 {
@@ -770,7 +770,7 @@ static const char *head_parse(struct response *response)
     char *line = response->text;
     char *end = strstr(line, "\r\n");
     if (end == NULL || end[2] == ' ' || end[2] == '\t') {
-        return "there is no field that its second line could go on with"; /* RFC 9112, section 2.2 */
+        return "its first line does not end, or goes on in the second"; /* RFC 9112, section 2.2 */
     }
     unfold(line);
     *end = '\0';
@@ -981,9 +981,9 @@ static int check_nothing_follows(const struct connection *connection)
     }
     return EXIT_SUCCESS;
 }
+
 /* END SOLUTION */
 /* STARTER: */
-
 /* Copies the body to OUTPUT. Returns EXIT_SUCCESS if it was whole, else the status to exit with. */
 static int body_receive(struct connection *connection, enum framing framing, uint64_t length,
                         const struct output *output)

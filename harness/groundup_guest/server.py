@@ -162,14 +162,15 @@ class Program:
         """Expect a program started by `run` to have written just these bytes on stdout."""
         found, received = self._scene.host.call("server.stdout", handle=self._handle)
         if received != data:
-            amount = f"{found['stdout_bytes']:,} of {count(len(data), 'byte')}"
-            other = mistakes.first_difference(data, received)
-            if other < min(len(data), len(received)):
-                amount = f"others, from offset {other} on"
+            at = mistakes.first_difference(data, received)
+            if at < min(len(data), len(received)):
+                what = f"other bytes, from offset {at} on"
+            else:
+                what = f"{found['stdout_bytes']:,}"
             self._scene.steps.fail(
                 "server",
-                f"expected {count(len(data), 'byte')} on stdout, but it wrote {amount}",
-                f"The program wrote {amount} on stdout." if data else "The program wrote something on stdout.",
+                f"expected {count(len(data), 'byte')} on stdout, but it wrote {what}",
+                f"On stdout {count(len(data), 'byte')} were expected, but the program wrote {what}.",
                 hint or mistakes.compare(data, received),
                 detail=preview(received, 400),
                 expected=data,

@@ -103,9 +103,9 @@ def test_what_a_client_asked_and_wrote_is_compared(caller: Backend) -> None:
     result = run(caller, "fetches", GOOD.replace('"host": "there"', '"accept": "*"'))
     assert result["message"] == "The request has no Accept field."
     result = run(caller, "fetches", GOOD.replace("wrote(bytes(range(256)))", "wrote(bytes(range(255)))"))
-    assert result["message"] == "The program wrote 256 of 255 bytes on stdout."
+    assert result["message"] == "On stdout 255 bytes were expected, but the program wrote 256."
     result = run(caller, "fetches", GOOD.replace("wrote(bytes(range(256)))", 'wrote(b"\\0\\1x")'))
-    assert result["message"] == "The program wrote others, from offset 2 on on stdout."
+    assert result["message"] == "On stdout 3 bytes were expected, but the program wrote other bytes, from offset 2 on."
 
 
 def test_a_client_that_runs_on_is_no_good_health(caller: Backend) -> None:
