@@ -54,8 +54,9 @@ class Files:
     def change(self, name: str, operations: list[dict[str, Any]] | None, payload: bytes = b"") -> dict[str, Any]:
         """Carry out operations, in order, on what is in the directory `name`, which is made if it is not there.
 
-        None in place of operations removes the directory. Each has its verb as `do`, the `path` that it concerns, and what else the verb takes. The contents of those that
-        carry some lie in `payload` one behind the other, `size` bytes each.
+        None in place of operations removes the directory. Each operation has its verb as `do`, the `path` that it
+        concerns, and what else the verb takes. The contents of those that carry some lie in `payload` one behind the
+        other, `size` bytes each.
         """
         if operations is None:
             self._drop(name)

@@ -1,6 +1,5 @@
 """Directories of files in the server machine: what may be done with them, and that nothing leads out of them."""
 
-import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -160,4 +159,4 @@ def test_a(server):
         "files1/a.txt: 5 bytes written",
     ]
     assert "files1/h: mode 0000, owner root" in [step["text"] for step in result["steps"]]
-    assert os.listdir(backend.programs.home) == ["subject"]
+    assert [path.name for path in backend.programs.home.iterdir()] == ["subject"]
