@@ -156,3 +156,9 @@ def test_random_numbers_follow_from_the_seed_and_the_test(backend: Backend) -> N
     source = "def test_a(rng):\n    assert False, rng.random()\n\ndef test_b(rng):\n    assert False, rng.random()\n"
     first, second = backend.run(source).results, backend.run(source).results
     assert first["test_a"]["message"] == second["test_a"]["message"] != first["test_b"]["message"]
+
+
+def test_test_modules_may_share_one_of_their_own(backend: Backend) -> None:
+    source = "from shared_words import WORD\n\ndef test_a():\n    assert WORD == 'shared'\n"
+    result = backend.run(source, beside={"shared_words.py": b"WORD = 'shared'\n"}).only
+    assert (result["outcome"], result["message"]) == ("pass", "")
