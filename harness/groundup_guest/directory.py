@@ -53,10 +53,11 @@ class Directory:
         """Make a directory."""
         return self._change(f"{self._at(path)}/ was made", {"do": "directory", "path": path})
 
-    def symlink(self, path: str, target: str) -> Self:
-        """Make a symbolic link."""
-        operation = {"do": "symlink", "path": path, "target": target}
-        return self._change(f"{self._at(path)}: a symbolic link to {_shown(target)}", operation)
+    def links(self, targets: Mapping[str, str]) -> Self:
+        """Make symbolic links: what each leads to, by its path."""
+        operations = [{"do": "symlink", "path": path, "target": target} for path, target in targets.items()]
+        shown = ", ".join(f"{_shown(path)} → {_shown(target)}" for path, target in targets.items())
+        return self._change(f"{self.name}/ has symbolic links: {shown}", *operations)
 
     def fifo(self, path: str) -> Self:
         """Make a FIFO."""

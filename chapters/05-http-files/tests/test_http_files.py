@@ -57,11 +57,12 @@ def test_head_equals_get(server: Server, tcp: Tcp) -> None:
     peer = serves(server, tcp, root)
     tag = asks(peer, "/a.txt").header("etag")
     known = f"If-None-Match: {tag}"
+    left_over = "Something is left of the answer to HEAD: it has no content."
     for path, status, *fields in (
         *(("/a.txt", 200), ("/index/", 200), ("/list/", 200), ("/list", 301)),
         *(("/nothing", 404), ("/locked", 403), ("/%zz", 400), ("/a.txt", 304, known)),
     ):
-        got = asks(peer, path, *fields, status=status)
+        got = asks(peer, path, *fields, status=status, hint=left_over)
         head = asks(
             peer, path, *fields, status=status, method="HEAD", hint="To HEAD the head alone is sent: no content."
         )
@@ -71,7 +72,7 @@ def test_head_equals_get(server: Server, tcp: Tcp) -> None:
             f"HEAD {path} is answered with {sorted(other)[0]}: {head.header(sorted(other)[0])}, "
             f"GET with {got.header(sorted(other)[0])}: all fields are to be the same."
         )
-    asks(peer, "/a.txt", body=b"abc", hint="Something is left of an answer to HEAD: it has no content.")
+    asks(peer, "/a.txt", body=b"abc", hint=left_over)
 
 
 @points(2)
@@ -171,10 +172,10 @@ def test_nothing_outside_the_root(server: Server, tcp: Tcp) -> None:
 def test_links(server: Server, tcp: Tcp) -> None:
     """A symbolic link that stays below the root is followed; one that leaves it, or is absolute, leads nowhere."""
     root = server.directory({"www/in.txt": b"in", "www/d/x.txt": b"x", "secret": SECRET})
-    root.symlink("www/same", "in.txt").symlink("www/d/up", "../in.txt").symlink("www/dir", "d").symlink("www/e", "dir")
-    root.symlink("www/out", "../secret").symlink("www/d/out", "../../secret").symlink("www/above", "..")
-    root.symlink("www/absolute", "/etc/passwd").symlink("www/slash", "/").symlink("www/loop", "loop")
-    root.symlink("www/dangling", "nothing").symlink("www/chain", "out")
+    good = {"same": "in.txt", "d/up": "../in.txt", "dir": "d", "e": "dir"}
+    bad = {"out": "../secret", "d/out": "../../secret", "above": "..", "absolute": "/etc/passwd", "slash": "/"}
+    nowhere = {"chain": "out", "loop": "loop", "dangling": "nothing"}
+    root.links({f"www/{path}": target for path, target in {**good, **bad, **nowhere}.items()})
     peer = tcp.connect(server.start("--port", "0", "--root", f"{root.name}/www"))
     for path, body in (("same", b"in"), ("d/up", b"in"), ("dir/x.txt", b"x"), ("e/x.txt", b"x"), ("e/up", b"in")):
         asks(peer, f"/{path}", body=body, hint="This link does not leave the root.")
@@ -231,7 +232,7 @@ def test_not_found(server: Server, tcp: Tcp) -> None:
 def test_index(server: Server, tcp: Tcp) -> None:
     """A directory that has an index.html is answered with it, as if that had been asked for."""
     root = server.directory({"index.html": b"<p>root", "d/index.html": b"<p>d", "e/other.html": b"<p>e"})
-    root.symlink("e/index.html", "../index.html")
+    root.links({"e/index.html": "../index.html"})
     peer = serves(server, tcp, root)
     for path, body in (("/", b"<p>root"), ("/d/", b"<p>d"), ("/e/", b"<p>root"), ("/d/index.html", b"<p>d")):
         answer = asks(peer, path, body=body, headers={"etag": "*", "last-modified": "*"})
@@ -342,7 +343,7 @@ def test_listing_escapes_names(server: Server, tcp: Tcp) -> None:
     wrong = [f"{name!r} as {text!r}" for text, name in zip(texts, wanted, strict=False) if text != name]
     assert texts == wanted, (
         f"A browser would show {wrong[0] if wrong else f'{len(texts)} names'}: what means something in HTML has to be "
-        "escaped."
+        "escaped in the text, and encoded in the link."
     )
     for where, text in page.found:
         target = urljoin("http://ground/", where)
