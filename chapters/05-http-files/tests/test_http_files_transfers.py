@@ -100,8 +100,8 @@ def test_file_that_shrinks(server: Server, tcp: Tcp) -> None:
         "left is to close."
     )
     received = peer.receives_until_close(hint=hint)
-    assert b"HTTP" not in received, "The next answer has come where the client still expects bytes of the file."
     assert len(received) < LARGE, "The file has become shorter, but the answer has not: what was sent was never in it."
+    assert b"HTTP" not in received, "The next answer has come where the client still expects bytes of the file."
     asks(tcp.connect(program), GOOD, body=b"good", hint=hint)
 
 
@@ -154,7 +154,7 @@ def test_stopped_and_continued(server: Server, tcp: Tcp) -> None:
     peer = tcp.connect(program)
     peer.sends(request("/large"))
     hint = "With SO_SNDTIMEO set, sendfile(2) is cut short by a stop, and fails with EINTR at the next: call it again."
-    for _ in range(2):  # the first leaves a short count behind, the second EINTR
+    for _ in range(5):  # the first leave a short count behind, and when no byte finds room any more, EINTR
         program.settles(hint="The client does not read: the server has to wait.")
         program.signals(signal.SIGSTOP)
         program.signals(signal.SIGCONT)
