@@ -40,7 +40,7 @@ def tag_of(peer: Peer, path: str, hint: str = "") -> str:
 @read("RFC 9110, section 5.6.7", "RFC 9110, section 6.6.1", "RFC 9110, section 8.8.2.1", "gmtime_r(3)")
 def test_dates(server: Server, tcp: Tcp) -> None:
     """Every answer has its Date, a file's has Last-Modified as well; both in the one form, and none from the future."""
-    root = server.directory({"a": b"a", "b": b"b", "c": b"c", "d/x": b""})
+    root = server.directory({"a": b"a", "b": b"b", "c": b"c"})
     root.mtime("a", SUNDAY, 999_999_999).mtime("b", 951_825_600).mtime("c", YEAR_2100)
     peer = serves(server, tcp, root)
     for path, wanted in (("a", SHOWN), ("b", "Tue, 29 Feb 2000 12:00:00 GMT")):
@@ -51,7 +51,7 @@ def test_dates(server: Server, tcp: Tcp) -> None:
         assert abs(date_of(answer, "date") - datetime.now(UTC)) < timedelta(days=1), (
             f"Date says {answer.header('date')}, which is not today: it is the time of the answer, in UTC."
         )
-    for path, status in (("/nothing", 404), ("/d", 301), ("/d/", 200), ("/%", 400)):
+    for path, status in (("/nothing", 404), ("/%", 400)):
         date_of(asks(peer, path, status=status), "date")
     answer = asks(peer, "/c")
     assert date_of(answer, "last-modified") <= date_of(answer, "date"), (

@@ -162,3 +162,20 @@ def test_test_modules_may_share_one_of_their_own(backend: Backend) -> None:
     source = "from shared_words import WORD\n\ndef test_a():\n    assert WORD == 'shared'\n"
     result = backend.run(source, beside={"shared_words.py": b"WORD = 'shared'\n"}).only
     assert (result["outcome"], result["message"]) == ("pass", "")
+
+
+def test_a_module_may_end_in_tests_that_are_skipped(backend: Backend) -> None:
+    source = """
+def test_a():
+    assert False, "on purpose"
+
+@needs("test_a")
+def test_b():
+    pass
+"""
+    results = backend.run(source, beside={"test_theirs.py": b"def test_c():\n    pass\n"}).results
+    assert {name: result["outcome"] for name, result in results.items()} == {
+        "test_a": "fail",
+        "test_b": "skipped",
+        "test_c": "pass",
+    }
