@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from groundup_guest import confinement, rpc, shell
+from groundup_guest.files import Files
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
 from groundup_guest.rpc import Body, Channel, Message
@@ -106,6 +107,7 @@ class ServerRole:
     def __init__(self, programs: Programs, surroundings: Surroundings) -> None:
         self.programs = programs
         self.surroundings = surroundings
+        self.files = Files(programs.home)
 
     @classmethod
     def in_guest(cls) -> "ServerRole":
@@ -142,6 +144,7 @@ class ServerRole:
         found: dict[str, Callable[[Params, bytes], Answer]] = {
             "install": lambda params, payload: programs.install(content=payload, **params),
             "signal": lambda params, _: programs.signal(params["handle"], params["signal"]),
+            "fill": lambda params, payload: self.files.change(payload=payload, **params),
             "ping": lambda _params, _payload: {},
             "warm": lambda _params, _payload: self.warm_up(),
         }

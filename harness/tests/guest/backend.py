@@ -15,13 +15,14 @@ from _pytest.assertion.rewrite import AssertionRewritingHook
 
 from groundup_guest import rpc, session
 from groundup_guest.archive import pack
+from groundup_guest.files import Files
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
 from groundup_guest.rpc import Body, Channel, ChannelClosedError, Message
 from groundup_guest.surroundings import Surroundings
 
 LOOPBACK = {"4": "127.0.0.1", "6": "::1"}
-NATIVE = {"addresses": LOOPBACK, "own": LOOPBACK, "floor": 0.4}
+NATIVE = {"addresses": LOOPBACK, "own": LOOPBACK, "floor": 0.8}
 PATIENCE = 30.0
 
 
@@ -52,6 +53,7 @@ class Backend:
     def __init__(self, programs: Programs, surroundings: Surroundings, directory: Path) -> None:
         self.programs = programs
         self.surroundings = surroundings
+        self.files = Files(programs.home)
         self._directory = directory
         self._runs = 0
         self.wire_calls: list[tuple[str, Body]] = []
@@ -60,11 +62,17 @@ class Backend:
         """Methods that fail as if the machinery did."""
 
     def run(
-        self, source: str, *, select_: list[str] | None = None, program: str = "subject", **options: Any
+        self,
+        source: str,
+        *,
+        select_: list[str] | None = None,
+        program: str = "subject",
+        beside: dict[str, bytes] | None = None,
+        **options: Any,
     ) -> Outcome:
         self._runs += 1
         params = {"chapter": program, "seed": 1, "select": select_ or [], "options": {**NATIVE, **options}}
-        archive = pack({"test_subject.py": (HEADER + source).encode()})
+        archive = pack({"test_subject.py": (HEADER + source).encode(), **(beside or {})})
         outcome, began = Outcome(), time.monotonic()
         ours, theirs = socket.socketpair()
         pid = os.fork()
@@ -123,6 +131,8 @@ class Backend:
             return rpc.response(number, self.programs.signal(params["handle"], params["signal"])), b""
         owner = self.surroundings if hasattr(self.surroundings, name) else self.programs
         try:
+            if name == "fill":
+                return rpc.response(number, self.files.change(payload=message.payload, **params)), b""
             found = getattr(owner, name)(**params)
         except (ProgramError, LaunchError) as error:
             return rpc.failure(number, str(error)), b""
