@@ -407,7 +407,7 @@ def test_end_without_a_close(server: Server, tcp: Tcp) -> None:
     ):
         program, peer = asked(server, listener)
         peer.sends(response)
-        program.exits(0, within=1.0, hint=hint)
+        program.exits(0, hint=hint)
         program.wrote(body, hint=hint)
 
 
