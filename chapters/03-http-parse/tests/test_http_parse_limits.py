@@ -65,11 +65,12 @@ def test_limits_of_the_body(server: Server, tcp: Tcp, rng: random.Random) -> Non
     peer = tcp.connect(program)
     body = rng.randbytes(BODY_LIMIT)
     pieces = [body[start : start + 64] for start in range(0, BODY_LIMIT, 64)]
-    peer.sends(echo(body) + chunked(*pieces, trailer=b"X: " + b"a" * 8000 + b"\r\n"))
-    echoed(peer, body, hint=f"A body of {BODY_LIMIT} bytes does not exceed the limit.")
-    echoed(
-        peer, body, hint=f"Chunks of {BODY_LIMIT} bytes together, without what stands around them, do not exceed it."
-    )
+    hint = f"A body of {BODY_LIMIT} bytes does not exceed the limit."
+    peer.sends(echo(body), hint=hint)
+    echoed(peer, body, hint=hint)
+    hint = f"Chunks of {BODY_LIMIT} bytes together, without what stands around them, do not exceed the limit."
+    peer.sends(chunked(*pieces, trailer=b"X: " + b"a" * 8000 + b"\r\n"), hint=hint)
+    echoed(peer, body, hint=hint)
     too_long = request("Expect: 100-continue", f"Content-Length: {BODY_LIMIT + 1}", line="POST /echo HTTP/1.1")
     peer.sends(too_long)
     given_up(peer, 413, hint="The Content-Length says it: no 100, no waiting for the body.")
