@@ -196,6 +196,13 @@ def test_forms_of_fields(server: Server, tcp: Tcp) -> None:
         ("X-Twice: a", f"Content-Length: {len(body)}", "X-Twice: b"),
         ("!#$%&'*+-.^_`|~09aZ: \x80\xff \tsome: thing", f"Content-Length: {len(body)}"),
         (f"Content-Length: {len(body):020}",),
+        (
+            "Content: 1",
+            "Content-Lengths: 2",
+            f"Content-Length: {len(body)}",
+            "X-Content-Length: 3",
+            "Transfer: chunked",
+        ),
     ):
         peer.sends(request(*fields, line="POST /echo HTTP/1.1", body=body))
         echoed(
@@ -240,6 +247,7 @@ def test_bodies_in_chunks(server: Server, tcp: Tcp, rng: random.Random) -> None:
         (chunked(b"a"), b"a"),
         (chunked(b"0\r\n\r\n", b"\r\n"), b"0\r\n\r\n\r\n"),
         (chunked(*pieces), long),
+        (chunked(long), long),
         (head + b"A\r\n0123456789\r\na\r\nabcdefghij\r\n000C\r\nklmnopqrstuv\r\n00\r\n\r\n", None),
         (chunked(b"abc", trailer=b"X-Sum: 1\r\nContent-Length: 99\r\nHost: b\r\nConnection: close\r\n"), b"abc"),
     ):
