@@ -180,7 +180,7 @@ def test_idle_connections(server: Server, tcp: Tcp) -> None:
 @read("socket(7), SO_RCVTIMEO", "RFC 9112, section 9.5")
 def test_slow_client(server: Server, tcp: Tcp) -> None:
     """A client that sends a byte now and then is answered, though its request takes longer than --timeout in all."""
-    limit, longest = 0.4, 0.0
+    limit, longest = 0.3, 0.0
     program = server.start("--port", "0", "--timeout", str(limit))
     for _ in range(3):
         peer = tcp.connect(program)
