@@ -128,7 +128,7 @@ class Backend:
         if name == "signal":
             return rpc.response(number, self.programs.signal(params["handle"], params["signal"]))
         try:
-            if name == "files":
+            if name == "tree":
                 return rpc.response(number, self.files.change(payload=message.payload, **params))
             return rpc.response(number, getattr(self.programs, name)(**params))
         except (ProgramError, LaunchError, FilesError) as error:
