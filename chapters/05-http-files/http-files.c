@@ -1253,12 +1253,11 @@ static const char *media_type(const char *path)
 
 /* A file as it was when it was opened. All of an answer is made from this one look at it. */
 struct resource {
-    int file;   /* its descriptor, which belongs to whoever opened it; -1: a page that was made just now */
-    off_t size; /* in bytes */
-    time_t
-        modified; /* never later than the answer's date (RFC 9110, section 8.8.2.1); unused without a tag */
-    const char *type;
-    char tag[TAG_TEXT]; /* its strong entity-tag, with the quotes; "" if it has none */
+    int file;           /* its descriptor, which belongs to whoever opened it; -1: a page made just now */
+    off_t size;         /* in bytes */
+    time_t modified;    /* never later than the answer's date (RFC 9110, section 8.8.2.1) */
+    const char *type;   /* its media type */
+    char tag[TAG_TEXT]; /* its strong entity-tag, with the quotes; "": it has neither a tag nor a date */
 };
 
 /* Writes the entity-tag of the file that STATUS describes into TAG, of TAG_TEXT bytes: another one for each

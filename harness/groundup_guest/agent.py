@@ -144,7 +144,7 @@ class ServerRole:
         found: dict[str, Callable[[Params, bytes], Answer]] = {
             "install": lambda params, payload: programs.install(content=payload, **params),
             "signal": lambda params, _: programs.signal(params["handle"], params["signal"]),
-            "fill": lambda params, payload: self.files.change(payload=payload, **params),
+            "tree": lambda params, payload: self.files.change(payload=payload, **params),
             "ping": lambda _params, _payload: {},
             "warm": lambda _params, _payload: self.warm_up(),
         }

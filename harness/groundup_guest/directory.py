@@ -94,12 +94,12 @@ class Directory:
         return _shown(f"{self.name}/{path}")
 
     def _change(self, text: str, *operations: dict[str, Any], payload: bytes = b"") -> Self:
-        self._scene.host.call("server.fill", payload, name=self.name, operations=list(operations))
+        self._scene.host.call("server.tree", payload, name=self.name, operations=list(operations))
         self._scene.steps.add("server", text)
         return self
 
     def _drop(self) -> None:
-        self._scene.host.server_later("fill", name=self.name, operations=None)
+        self._scene.host.server_later("tree", name=self.name, operations=None)
 
 
 def _shown(path: str) -> str:

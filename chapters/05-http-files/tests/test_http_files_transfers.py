@@ -205,6 +205,8 @@ def test_every_descriptor_is_closed(server: Server, tcp: Tcp) -> None:
     )
     peer.sends(request("/large"))
     program.settles()
+    inherited = [each for each in opened_since(program, before) if not each.cloexec]
+    assert not inherited, f"Descriptor {inherited[0].fd}, {inherited[0].target}, is not close-on-exec: O_CLOEXEC."
     peer.resets()
     peer = tcp.connect(program)
     asks(peer, "/a")

@@ -131,7 +131,7 @@ class Backend:
             return rpc.response(number, self.programs.signal(params["handle"], params["signal"])), b""
         owner = self.surroundings if hasattr(self.surroundings, name) else self.programs
         try:
-            if name == "fill":
+            if name == "tree":
                 return rpc.response(number, self.files.change(payload=message.payload, **params)), b""
             found = getattr(owner, name)(**params)
         except (ProgramError, LaunchError) as error:
