@@ -13,6 +13,7 @@ struct slice {
     size_t length;
 };
 
+/* Is SLICE the same, byte for byte, as TEXT? */
 bool slice_is(struct slice slice, const char *text);
 
 /* As slice_is, for what is compared without case: field names, codings, options. */
@@ -25,6 +26,7 @@ struct slice slice_from(struct slice slice, size_t at);
  * PIECE, if there is none. */
 bool slice_cut(struct slice *rest, char separator, struct slice *piece);
 
+/* A space or a tab: what RFC 9110, section 5.6.3, calls white space. */
 bool is_blank(char byte);
 
 /* Returns SLICE without the spaces and tabs at its end. */
@@ -33,11 +35,11 @@ struct slice slice_trim_end(struct slice slice);
 /* Returns SLICE without the spaces and tabs around it. */
 struct slice slice_trim(struct slice slice);
 
+/* isdigit(3), isalnum(3) and their kin depend on the locale, and want to be called with an unsigned char. */
 bool is_digit(char byte);
-
-/* isalnum(3) and its kin depend on the locale, and want to be called with an unsigned char. */
 bool is_alphanumeric(char byte);
 
+/* Is BYTE one of the characters of SET? A NUL is none of any. */
 bool is_one_of(char byte, const char *set);
 
 /* A token character (RFC 9110, section 5.6.2). */
@@ -49,6 +51,7 @@ bool is_text(char byte);
 /* Are all bytes of SLICE of one kind? */
 bool slice_all(struct slice slice, bool (*kind)(char));
 
+/* Returns all of TEXT as a slice. */
 struct slice slice_of(const char *text);
 
 #endif
