@@ -1,0 +1,63 @@
+#define _GNU_SOURCE /* strptime(3), timegm(3) */
+#include "date.h"
+
+#include <stdio.h>
+
+static const char *const weekdays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+
+static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+const char *date_format(time_t time, char *text)
+{
+    /* BEGIN SOLUTION */
+    struct tm utc;
+    if (gmtime_r(&time, &utc) == NULL) {
+        text[0] = '\0'; /* a year that does not fit an int */
+        return text;
+    }
+    /* Not strftime(3), whose %a and %b speak the user's language. */
+    snprintf(text, DATE_TEXT, "%s, %02d %s %04d %02d:%02d:%02d GMT", weekdays[utc.tm_wday], utc.tm_mday,
+             months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+    return text;
+    /* END SOLUTION */
+    /* STARTER:
+    (void)time; // gmtime_r(3) takes it apart, snprintf(3) puts it together
+    snprintf(text, DATE_TEXT, "%s, 01 %s 1970 00:00:00 GMT", weekdays[4], months[0]);
+    return text;
+    */
+}
+
+bool date_parse(const char *text, time_t now, time_t *time)
+{
+    /* BEGIN SOLUTION */
+    /* strptime(3) speaks the user's language as well, but only in a program that calls setlocale(3). */
+    static const char *const forms[] = {
+        "%a, %d %b %Y %H:%M:%S GMT", /* Sun, 06 Nov 1994 08:49:37 GMT */
+        "%a %b %d %H:%M:%S %Y",      /* Sun Nov  6 08:49:37 1994 */
+        "%A, %d-%b-%y %H:%M:%S GMT", /* Sunday, 06-Nov-94 08:49:37 GMT */
+    };
+    for (size_t form = 0; form < 3; form++) {
+        struct tm utc = {0};
+        struct tm today = {0};
+        const char *end = strptime(text, forms[form], &utc);
+        if (end == NULL || *end != '\0') {
+            continue;
+        }
+        if (form == 2 && gmtime_r(&now, &today) != NULL) {
+            /* This century's year, or the last one's if that is more than 50 years ahead. */
+            utc.tm_year = today.tm_year / 100 * 100 + utc.tm_year % 100;
+            utc.tm_year -= utc.tm_year > today.tm_year + 50 ? 100 : 0;
+        }
+        *time = timegm(&utc);
+        return true;
+    }
+    return false;
+    /* END SOLUTION */
+    /* STARTER:
+    (void)text; // strptime(3), timegm(3)
+    (void)now;
+    *time = 0;
+    return false;
+    */
+}
