@@ -14,7 +14,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-$(BUILD)/packages $(BUILD)/packages-lint $(BUILD)/packages-test: $(BUILD)/%: harness/% harness/install-packages
+$(BUILD)/packages $(BUILD)/packages-lint $(BUILD)/packages-test $(BUILD)/packages-fuzz: $(BUILD)/%: harness/% harness/install-packages
 	@harness/install-packages $<
 	@mkdir -p $(@D) && touch $@
 
@@ -52,7 +52,13 @@ test: setup $(BUILD)/packages-test $(BUILD)/venv/complete-dev ## Run all tests: 
 bench: setup ## Measure what a learner waits for
 	@PYTHONPATH=harness $(PYTHON) -m groundup.bench
 
-C_SOURCES = $(wildcard chapters/*/*.c vm/*.c)
+TIME := 60
+
+.PHONY: fuzz
+fuzz: $(BUILD)/packages-fuzz $(BUILD)/venv/complete ## Throw mutated input at the solutions' parsers: make fuzz TIME=60 ONLY=03
+	@PYTHONPATH=harness $(PYTHON) -m groundup.fuzz --seconds $(TIME) $(ONLY)
+
+C_SOURCES = $(wildcard chapters/*/*.c chapters/*/fuzz/*.c vm/*.c)
 C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror
 SHELL_SOURCES := groundup harness/install-packages vm/build-image .ci/run
 
