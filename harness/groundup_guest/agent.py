@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from groundup_guest import confinement, rpc, shell
+from groundup_guest.files import Files, FilesError
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
 from groundup_guest.rpc import Body, Channel, Message
@@ -103,6 +104,7 @@ class ServerRole:
 
     def __init__(self, programs: Programs) -> None:
         self.programs = programs
+        self.files = Files(programs.home)
 
     @classmethod
     def in_guest(cls) -> "ServerRole":
@@ -138,6 +140,7 @@ class ServerRole:
         found: dict[str, Callable[[Params, bytes], Body]] = {
             "install": lambda params, payload: programs.install(content=payload, **params),
             "signal": lambda params, _: programs.signal(params["handle"], params["signal"]),
+            "files": lambda params, payload: self.files.change(payload=payload, **params),
             "ping": lambda _params, _payload: {},
             "warm": lambda _params, _payload: self.warm_up(),
         }
@@ -203,7 +206,7 @@ class Agent:
             return rpc.failure(identity, f"the {self._role.name} agent has no method {name!r}", METHOD_NOT_FOUND)
         try:
             return rpc.response(identity, method(message.body.get("params") or {}, message.payload))
-        except (ProgramError, LaunchError) as error:
+        except (ProgramError, LaunchError, FilesError) as error:
             return rpc.failure(identity, str(error))
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]

@@ -12,6 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from groundup_guest import proc
@@ -46,6 +47,11 @@ class Programs:
         self._by_descriptor: dict[int, Running] = {}
         self._handles = 0
         self._spares: list[Spare] = []
+
+    @property
+    def home(self) -> Path:
+        """The programs' home, which is their current directory."""
+        return self._confinement.home
 
     def fileno(self) -> int:
         """Return a descriptor that polls as readable when `pump` has something to do."""

@@ -3,11 +3,13 @@
 import re
 import signal as signals
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from groundup_guest import mistakes
 from groundup_guest.address import Address, parse
+from groundup_guest.directory import Directory
 from groundup_guest.launch import CANNOT_RUN
 from groundup_guest.rpc import Body, RpcError
 from groundup_guest.scene import Scene
@@ -339,6 +341,7 @@ class Server:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._directories = 0
 
     @property
     def program(self) -> Program:
@@ -350,6 +353,14 @@ class Server:
     def address(self) -> Address:
         """Where the program that was started last listens."""
         return self.program.address
+
+    def directory(self, contents: Mapping[str, bytes] | None = None) -> Directory:
+        """Make a directory of files in the program's home, which is its current directory; `contents` by their paths.
+
+        It is removed when the test is over.
+        """
+        self._directories += 1
+        return Directory(self._scene, f"files{self._directories}", contents or {})
 
     def host(self, family: int) -> str:
         """Return the server machine's address: of IPv4 (family 4) or of IPv6 (6)."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from groundup_guest.directory import Directory
 from groundup_guest.server import Descriptor, Program, Server
 from groundup_guest.steps import FailedError, Steps
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Descriptor",
+    "Directory",
     "FailedError",
     "Link",
     "Links",

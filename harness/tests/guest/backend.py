@@ -15,6 +15,7 @@ from _pytest.assertion.rewrite import AssertionRewritingHook
 
 from groundup_guest import rpc, session
 from groundup_guest.archive import pack
+from groundup_guest.files import Files, FilesError
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
 from groundup_guest.rpc import Body, Channel, ChannelClosedError, Message
@@ -49,6 +50,7 @@ class Backend:
 
     def __init__(self, programs: Programs, directory: Path) -> None:
         self.programs = programs
+        self.files = Files(programs.home)
         self._directory = directory
         self._runs = 0
         self.wire_calls: list[tuple[str, Body]] = []
@@ -120,8 +122,10 @@ class Backend:
         if name == "signal":
             return rpc.response(number, self.programs.signal(params["handle"], params["signal"]))
         try:
+            if name == "files":
+                return rpc.response(number, self.files.change(payload=message.payload, **params))
             return rpc.response(number, getattr(self.programs, name)(**params))
-        except (ProgramError, LaunchError) as error:
+        except (ProgramError, LaunchError, FilesError) as error:
             return rpc.failure(number, str(error))
 
 
