@@ -13,7 +13,7 @@ from groundup.build import build
 from groundup.cli import positive, reporting_errors
 from groundup.commands.setup import ready
 from groundup.course.chapter import Chapter, discover
-from groundup.course.submission import Submission
+from groundup.course.submission import read_submission
 from groundup.errors import EXIT_PASSED, MachineryError
 from groundup.paths import ROOT
 from groundup.vm.pair import Pair
@@ -29,7 +29,7 @@ async def _restore(snapshot: Snapshot, directory: Path, *, vsock: bool) -> float
 
 
 async def _build(chapter: Chapter, snapshot: Snapshot, directory: Path) -> float:
-    submission = Submission.read(chapter.directory, chapter.sources)
+    submission = read_submission(chapter, chapter.directory)
     return (await build(submission, snapshot.image.root, directory / "program")).seconds
 
 

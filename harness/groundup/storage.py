@@ -4,16 +4,19 @@ Any number of tools may run at once. Whoever uses a directory holds a shared loc
 needs the exclusive lock. The kernel ends a lock with the last descriptor of it, so no lock outlives what it is for.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from groundup.errors import MachineryError
 
+LOCK_PAUSE = 0.1
+"""Seconds between two tries to take a lock."""
 PARTIAL = "tmp"
 """How the names of directories begin that are not whole yet, or no longer."""
 
@@ -27,6 +30,24 @@ def locked(path: Path) -> Iterator[int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+@contextlib.asynccontextmanager
+async def locked_when_free(path: Path, waiting: Callable[[], None]) -> AsyncIterator[int]:
+    """As `locked`, for an event loop, which goes on meanwhile; `waiting` is called if somebody else has the lock."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = False
+    with path.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not told:
+                    waiting()
+                told = True
+                await asyncio.sleep(LOCK_PAUSE)  # flock(2) cannot be polled for
         yield file.fileno()
 
 

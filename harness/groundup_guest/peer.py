@@ -172,6 +172,13 @@ class Peer:
         self._expect_end("the end of the stream", hint)
         self._scene.steps.add("peer", "saw the server close its side")
 
+    def sees_end(self, *, hint: str = "") -> None:
+        """Expect the server to end the connection, in order or by a reset, and nothing before that."""
+        self._stream.fill(time.monotonic() + self._scene.deadlines.default)
+        if self._stream.buffer or not self._stream.end:
+            self.sees_close(hint=hint)
+        self._scene.steps.add("peer", f"saw the server {'reset' if self._stream.end == 'reset' else 'close'} it")
+
     def sees_reset(self, *, hint: str = "") -> None:
         """Expect the server to reset the connection; what it sent before is not looked at."""
         deadline = time.monotonic() + self._scene.deadlines.default

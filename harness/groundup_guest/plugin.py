@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from groundup_guest.judge import TestTimeoutError, Verdict, diagnose, judge
+from groundup_guest.judge import TestTimeoutError, Verdict, diagnose, judge, source_line
 from groundup_guest.scene import Deadlines, Host, Scene, Settings
 from groundup_guest.server import Server
-from groundup_guest.steps import InfraError
+from groundup_guest.steps import FailedError, InfraError
 from groundup_guest.tcp import Tcp
 from groundup_guest.trace import Trace
 from groundup_guest.udp import Udp
@@ -133,8 +133,8 @@ class Plugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Run one test from its start to its verdict."""
-        name, began, wall = identity(item), time.monotonic(), time.time()
-        self._host.notify("test_started", id=name, t=wall)
+        name, began = identity(item), time.monotonic()
+        self._host.notify("test_started", id=name)
         extra: dict[str, Any] = {}
         culprit = None if self._settings.independent else self._missing(item)
         if culprit:
@@ -154,8 +154,6 @@ class Plugin:
             why=verdict.why,
             diff=verdict.diff,
             read=[] if verdict.outcome == "pass" else marked(item, "read"),
-            t0=wall,
-            t1=time.time(),
             **extra,
         )
         if verdict.outcome != "pass":
@@ -183,7 +181,10 @@ class Plugin:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, previous)
-        verdict = judge(self._errors[0] if self._errors else None, str(item.path))
+        raised = self._errors[0] if self._errors else None
+        verdict = judge(raised, str(item.path))
+        if isinstance(raised, AssertionError) and not isinstance(raised, FailedError):
+            scene.steps.add("test", f"expected {source_line(raised, str(item.path))}").failed = True
         extra = self._finish(scene, verdict)
         self._scene = None
         return verdict, extra

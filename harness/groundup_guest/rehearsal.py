@@ -49,7 +49,7 @@ def test_serves(server, tcp, rng):
 def test_ends(server):
     program = server.run("--bogus")
     program.exits(0)
-    program.prints_one_line(matching="^x")
+    program.prints_one_line(matching="x")
 
 
 def test_fails(server, tcp):

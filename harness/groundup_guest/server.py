@@ -153,12 +153,12 @@ class Program:
             )
         self._check_exit(found["exit"], found["seconds"], 0, allowed, hint)
 
-    def prints_one_line(self, stream: str = "stderr", matching: str = "", *, hint: str = "") -> str:
-        """Expect exactly one line on `stream`, in which the regular expression `matching` is found; return the line."""
+    def prints_one_line(self, stream: str = "stderr", matching: str = ".*", *, hint: str = "") -> str:
+        """Expect exactly one line on `stream`, which the regular expression `matching` fits whole; return the line."""
         text = str(self.call("output")[stream])
         lines = text.splitlines()
-        wanted = f"one line on {stream}" + (f" that matches /{matching}/" if matching else "")
-        if len(lines) != 1 or not text.endswith("\n") or not re.search(matching, lines[0]):
+        wanted = f"one line on {stream}" + (f" that matches /{matching}/" if matching != ".*" else "")
+        if len(lines) != 1 or not text.endswith("\n") or not re.fullmatch(matching, lines[0]):
             found = "nothing" if not text else f"{count(len(lines), 'line')}"
             if len(lines) == 1:
                 found = "a line without an end" if not text.endswith("\n") else "another line"

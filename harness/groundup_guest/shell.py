@@ -24,6 +24,8 @@ LAST_READS = 8
 """What is read at most of a terminal after its shell has ended: twice what a kernel holds of one (pty(7))."""
 HANGUP_SECONDS = 1.0
 """How long a shell may take to end after its terminal has gone."""
+HOME = "/home/student"
+"""Where the server machine has the programs."""
 SHELL = ["bash", "--login"]
 
 
@@ -56,7 +58,7 @@ def _become_shell(role: str, term: str) -> NoReturn:
         # hand is to die of SIGPIPE as it would anywhere else.
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
-        os.chdir("/root")
+        os.chdir(HOME if os.path.isdir(HOME) else "/root")  # noqa: PTH112
         environment = {**os.environ, "TERM": term, "PS1": f"\\u@{role}:\\w\\$ ", "HOME": "/root"}
         os.execvpe(SHELL[0], SHELL, environment)
     finally:

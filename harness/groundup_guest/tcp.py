@@ -88,6 +88,7 @@ class Tcp:
         if not facts["alive"]:
             program.fail_dead(facts["exit"])
         listening = [found for found in facts["sockets"] if found["state"] == "LISTEN"]
+        at_port = [found for found in listening if found["local"]["port"] == port]
         why = "A full backlog leaves a SYN without an answer: the server does not come back to accept(2)."
         if error == errno.ECONNREFUSED:
             why = "It has no listening socket, whatever its ready line says."
@@ -95,10 +96,10 @@ class Tcp:
                 shown = ", ".join(
                     Address("tcp", each["local"]["host"], each["local"]["port"]).text for each in listening
                 )
-                why = f"It listens on {shown}. A port in network byte order needs htons(3)."
-                if family == 4 and listening[0]["kind"] == "tcp6":
+                why = f"It listens on {shown}. A port in network byte order needs htons(3), one in a text ntohs(3)."
+                if at_port and family == 4 and at_port[0]["kind"] == "tcp6":
                     why = f"It listens on {shown}. A socket of AF_INET6 takes IPv4 too only if IPV6_V6ONLY is off."
-                elif family == 6 and listening[0]["kind"] == "tcp":
+                elif at_port and family == 6 and at_port[0]["kind"] == "tcp":
                     why = f"It listens on {shown}, which is IPv4 alone; one AF_INET6 socket can serve both."
         self._scene.steps.fail(
             "peer",

@@ -8,7 +8,7 @@ import signal
 
 from scapy.layers.inet import TCP
 
-from groundup_guest.testing import Server, Tcp, Wire, needs, points, read
+from groundup_guest.testing import Server, Tcp, Trace, Wire, needs, points, read
 
 GREETING = b"hello from the ground up\r\n"
 WAITING = 16
@@ -17,7 +17,7 @@ WAITING = 16
 
 @points(10)
 @read("socket(2)", "bind(2)", "listen(2)", "getsockname(2)", "setbuf(3)", "htons(3)")
-def test_says_where_it_listens(server: Server, tcp: Tcp) -> None:
+def test_says_where_it_listens(server: Server, tcp: Tcp, trace: Trace) -> None:
     """A server prints one line that says where it can be reached, with the port that the kernel gave it."""
     program = server.start("--port", "0")
     address = program.address
@@ -26,6 +26,12 @@ def test_says_where_it_listens(server: Server, tcp: Tcp) -> None:
         "The ready line shows port 0, the one that was asked for: only getsockname(2) tells which one the kernel chose."
     )
     tcp.connect(program, family=address.family)  # the kernel answers: the program need not have called accept4(2)
+    order = [
+        call.name for call in trace.calls(program, "listen", "write") if "listen" in call.name or call.args[0] == "1"
+    ]
+    assert order[:1] != ["write"], (
+        "The ready line was written before listen(2) was called: whoever reads it may call too early, and is refused."
+    )
 
 
 @points(5)
@@ -69,12 +75,14 @@ def test_port_taken(server: Server) -> None:
 def test_options(server: Server) -> None:
     """A bad option or value is one line on standard error and exit status 2, --help is an answer on standard output."""
     number = "To atoi(3) anything is a number: look at where strtol(3) stopped, and at the range."
-    address = "For what is no address inet_pton(3) returns 0."
+    address = "For what is no address inet_pton(3) returns 0; a name is none, whatever it stands for."
     for arguments, hint in (
-        (("--port", "70000"), number),
+        (("--port", "65536"), number),
+        (("--port", "-1"), number),
         (("--port", "80x"), number),
-        (("--bind", "192.0.2.300"), address),
+        (("--bind", "localhost"), address),
         (("--no-such-option",), "For an option that it does not know getopt_long(3) returns '?'."),
+        (("surplus",), "What getopt_long(3) leaves, from optind on, is no option: this program takes nothing else."),
     ):
         wrong = server.run(*arguments)
         wrong.exits(status=2, hint=hint)
@@ -180,7 +188,8 @@ def test_descriptors_are_close_on_exec(server: Server, tcp: Tcp) -> None:
             if found.fd in (program.baseline or [])
             else "SOCK_CLOEXEC is a flag of accept4(2), too: a connection does not inherit it."
         )
-        assert found.fd <= 2 or found.cloexec, f"Descriptor {found.fd} ({found.target}) is not close-on-exec. {why}"
+        inherited = found.fd <= 2 and not found.target.startswith("socket:")
+        assert inherited or found.cloexec, f"Descriptor {found.fd} ({found.target}) is not close-on-exec. {why}"
 
 
 @points(5)
@@ -195,6 +204,7 @@ def test_stops_when_told(server: Server, tcp: Tcp) -> None:
     idle = server.start("--port", "0")
     idle.signals(signal.SIGINT)
     idle.exits(status=0, within=1.0, hint=hint)
+    tcp.refused(idle, hint="The process that was told has ended, and another one of it goes on listening.")
     busy = server.start("--port", "0")
     tcp.connect(busy).receives(GREETING)
     busy.signals(signal.SIGTERM)

@@ -14,7 +14,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: ground\r\n\r\n"
 PAGE = b"hello from the ground up"
 HEAD_LIMIT = 8192
 """Bytes of a request's head that the server takes: the lesson's contract."""
-PATIENCE = 0.05
+PATIENCE = 0.1
 """Seconds for --timeout where a test waits for it to pass."""
 
 
@@ -123,12 +123,14 @@ def test_unread_input_does_not_destroy_the_answer(server: Server, tcp: Tcp, rng:
 @needs("test_fields_of_the_answer")
 @read("close(2)", "accept4(2)")
 def test_one_client_after_another(server: Server, tcp: Tcp) -> None:
-    """One client after another is served, over IPv4 and IPv6."""
+    """One client after another is served, over IPv4 and IPv6, whatever it asks for."""
     hint = "The end of one conversation is not the server's: back to accept4(2), for the next client."
     program = server.start("--port", "0", hint=hint)
-    for family in (4, 6, 4):
+    many = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(60))
+    requests = (b"GET /a/b?c HTTP/1.0\r\n\r\n", REQUEST, b"GET / HTTP/1.1\r\nHost: ground\r\n" + many + b"\r\n")
+    for family, request in zip((4, 6, 4), requests, strict=True):
         peer = tcp.connect(program, family=family)
-        peer.sends(REQUEST)
+        peer.sends(request)
         answered(peer, hint=hint)
         peer.closes()
 
@@ -186,6 +188,7 @@ def test_head_limit(server: Server, tcp: Tcp) -> None:
     endless.sends(start + b"a" * (HEAD_LIMIT - len(start) - 1))
     endless.stays_silent_until(program.has_read(endless))
     endless.sends(b"a" * HEAD_LIMIT)  # there is room for one of them
+    endless.sees_end(hint="A head without its blank line is no request: there is nothing to answer.")
     peer = tcp.connect(program)
     peer.sends(REQUEST)
     answered(
@@ -241,9 +244,14 @@ def test_options(server: Server, tcp: Tcp) -> None:
         wrong.exits(status=2, hint=hint)
         wrong.prints_one_line("stderr", matching=r"http-hello: .+")
         assert wrong.stdout == "", f"Nothing belongs on standard output here, but it says: {wrong.stdout}"
-    peer = tcp.connect(server.start("--port", "0", "--timeout", "2.5"))
+    helped = server.run("--help")
+    helped.exits(status=0)
+    assert "--timeout" in helped.stdout, f"--help names the options on standard output, and says only: {helped.stdout}"
+    program = server.start("--port", "0", "--timeout", "2.5", "--bind", server.host(4))
+    peer = tcp.connect(program)
     peer.sends(REQUEST)
     answered(peer)
+    tcp.refused(program, family=6, hint="With --bind the server is reached at that address and at no other.")
 
 
 @points(9)
@@ -276,7 +284,7 @@ def test_silent_client_is_given_up(server: Server, tcp: Tcp) -> None:
 @read("socket(7), SO_RCVTIMEO", "RFC 9112, section 9.6")
 def test_client_that_stays_after_its_answer(server: Server, tcp: Tcp) -> None:
     """A client that keeps its side open after the answer is waited for no longer than --timeout."""
-    program = server.start("--port", "0", "--timeout", str(PATIENCE))
+    program = server.start("--port", "0", "--timeout", str(PATIENCE / 2))
     program.signals(signal.SIGSTOP)
     staying, peer = tcp.connect(program), tcp.connect(program)
     staying.sends(REQUEST)

@@ -7,7 +7,7 @@ import sys
 from groundup import progress
 from groundup.commands.setup import ready
 from groundup.course.chapter import Chapter, find
-from groundup.course.submission import Submission
+from groundup.course.submission import Submission, read_submission
 from groundup.errors import MachineryError, UsageError
 from groundup.grade import Job, Observer, grade, new_seed
 from groundup.paths import ROOT, WORK
@@ -48,7 +48,7 @@ def submission_of(chapter: Chapter) -> Submission:
     directory = WORK / chapter.name
     if not directory.is_dir():
         raise UsageError(f"there is no {directory.relative_to(ROOT)}/", f"run `./groundup start {chapter.label}` first")
-    return Submission.read(directory, chapter.sources)
+    return read_submission(chapter, directory)
 
 
 async def run_job(job: Job, report: TerminalReport, timeline: Timeline) -> ChapterResult:

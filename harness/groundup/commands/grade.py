@@ -7,7 +7,7 @@ import sys
 from groundup.commands.check import run_job
 from groundup.course.chapter import find
 from groundup.course.program import accept_program
-from groundup.course.submission import Submission
+from groundup.course.submission import read_submission
 from groundup.errors import MachineryError, UsageError
 from groundup.grade import Job, failed, new_seed
 from groundup.report import json_writer, junit
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     chapter = find(options.chapter)
     if (options.path is None) == (options.program is None):
         raise UsageError("give a submission's PATH or --program FILE, one of the two", "see `./groundup grade --help`")
-    submission = Submission.read(options.path, chapter.sources) if options.path else None
+    submission = read_submission(chapter, options.path) if options.path else None
     program = accept_program(options.program) if options.program else None
     job = Job(chapter, submission, program, seed=options.seed or new_seed())
     report = TerminalReport(sys.stdout, chapter.label, show_all=options.all)

@@ -10,7 +10,7 @@ from groundup.course.chapter import discover, find
 from groundup.errors import EXIT_PASSED
 from groundup.files import write_atomically
 from groundup.paths import ROOT, WORK
-from groundup.report.text import Printer, Style, visible
+from groundup.report.text import Printer, Style, visible, wrap
 
 _GIVEN = WORK / ".hints.json"
 
@@ -39,7 +39,8 @@ def hint(options: argparse.Namespace) -> int:
     level = options.level or min(given.get(key, 0) + 1, hints.LEVELS)
     out = Printer(sys.stdout)
     out.line(f"{chapter.label} {test}, hint {level} of {hints.LEVELS}")
-    out.lines(f"  {line}" for line in hints.hint(chapter, test, level).splitlines())
+    for paragraph in hints.hint(chapter, test, level).split("\n\n"):
+        out.lines(wrap(" ".join(paragraph.split()), Style.of(sys.stdout).width, "  "))
     if level < hints.LEVELS:
         out.line(f"more: ./groundup hint {chapter.label} {test} --level {level + 1}")
     WORK.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from groundup.commands.check import run_job
 from groundup.commands.setup import ready
 from groundup.course.chapter import discover
 from groundup.course.files import CourseError
-from groundup.course.submission import Submission
+from groundup.course.submission import read_submission
 from groundup.grade import Job
 from groundup.paths import CHAPTERS
 from groundup.report.scoreboard import scoreboard_lines
@@ -25,7 +25,7 @@ async def _grade_all() -> list[ChapterResult]:
     await ready()
     results = []
     for chapter in chapters:
-        job = Job(chapter, Submission.read(chapter.directory, chapter.sources))
+        job = Job(chapter, read_submission(chapter, chapter.directory))
         report = TerminalReport(sys.stdout, chapter.label)
         results.append(await run_job(job, report, Timeline(enabled=False)))
         print()

@@ -36,7 +36,7 @@ async def ready() -> Snapshot:
             if shutil.which(tool) is None:
                 raise MachineryError(f"{tool} is not installed", "run `make setup`")
         progress("building the guest image (half a minute, from Debian's packages)")
-        found = await image.build()
+        found = await image.build(progress)
         size = sum(path.stat().st_size for path in (found.disk, found.kernel, found.initramfs))
         progress.done(f"guest image of {size / 1e6:.0f} MB built")
     saved = await snapshot.find(found)

@@ -20,16 +20,21 @@ import sys
 import termios
 import tty
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
+from groundup.build import build
 from groundup.commands.setup import ready
+from groundup.course.chapter import discover
+from groundup.course.submission import read_submission
 from groundup.errors import GroundupError, MachineryError, UsageError
-from groundup.paths import ROOT
+from groundup.paths import ROOT, WORK
 from groundup.runs import new_run, point_last_to
 from groundup.together import first, together
 from groundup.vm.agent import AgentLostError, Channel, Listener
 from groundup.vm.machine import Role
 from groundup.vm.pair import Pair
+from groundup.vm.snapshot import Snapshot
 from groundup_guest.rpc import RpcError
 
 # An abstract socket (unix(7)) is no file: nothing is left behind, whatever ends the tool. Its name has 108 bytes.
@@ -270,12 +275,35 @@ class Owner:
             await asyncio.wait(self._serving)
 
 
+async def _bring_work(pair: Pair, snapshot: Snapshot, directory: Path) -> None:
+    """Put what the learner has written so far, as far as it compiles, into the server machine; say what is there."""
+    for chapter in discover():
+        place = WORK / chapter.name
+        if not place.is_dir():
+            continue
+        try:
+            submission = read_submission(chapter, place)
+            out = directory / chapter.program
+            built = await build(submission, snapshot.image.root, out, cflags=chapter.cflags)
+        except GroundupError as error:
+            print(f"groundup: without {place.relative_to(ROOT)}/: {error}", file=sys.stderr)
+            continue
+        if built.program_path is None:
+            again = f"./groundup check {chapter.label}"
+            print(f"groundup: {place.relative_to(ROOT)}/ does not compile, `{again}` shows why", file=sys.stderr)
+            continue
+        params = {"name": chapter.program, "mode": 0o755}
+        await pair.server.call("install", params, built.program_path.read_bytes(), deadline=60)
+        print(f"groundup: the server machine has ./{chapter.program}, your {place.relative_to(ROOT)}/", file=sys.stderr)
+
+
 async def _own(listening: socket.socket, role: Role) -> int:
     """Start the pair, be its first terminal, keep it for those that join."""
     snapshot = await ready()
     with new_run() as directory:
         point_last_to(directory)  # its packets are what there is to see from now on
         async with Pair(snapshot, directory) as pair:
+            await _bring_work(pair, snapshot, directory)
             owner = Owner(pair)
 
             async def first_terminal() -> int:

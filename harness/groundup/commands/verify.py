@@ -18,7 +18,7 @@ from groundup.course.files import CourseError
 from groundup.course.lint import check_chapter
 from groundup.course.mutants import Mutant, list_mutants, mutated_files
 from groundup.course.starter import starter_files
-from groundup.course.submission import Submission
+from groundup.course.submission import Submission, read_submission
 from groundup.errors import EXIT_FAILED, EXIT_PASSED
 from groundup.grade import Job, grade, new_seed
 from groundup.paths import CHAPTERS
@@ -71,7 +71,7 @@ class Verifier:
         """Return what is to be graded, each with what takes its result."""
         chapter = self._chapter
         starter = {name: text for name, text in starter_files(chapter).items() if name.endswith((".c", ".h"))}
-        solution = Submission.read(chapter.directory, chapter.sources)
+        solution = read_submission(chapter, chapter.directory)
         jobs: list[tuple[Job, Callable[[ChapterResult], None]]] = [
             (Job(chapter, Submission.of_texts(starter), seed=self._new_seed(), independent=True), self._starter)
         ]

@@ -1,5 +1,6 @@
 """The chapters of the course: `chapters/NN-slug/` with lesson, solution, tests, mutants and hints."""
 
+import difflib
 import itertools
 import re
 import tomllib
@@ -15,7 +16,7 @@ from groundup.errors import UsageError
 from groundup.paths import CHAPTERS
 
 _DIRECTORY = re.compile(r"(?P<number>[0-9]{2})-(?P<slug>[a-z0-9]+(-[a-z0-9]+)*)")
-_KEYS = {"title", "summary", "program", "sources", "cflags", "limits"}
+_KEYS = {"title", "summary", "program", "sources", "given", "cflags", "limits"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Chapter:
 
     `program` is the name under which the program is installed and run (default: the slug). `sources` are the C files
     that make it up, the first of them `SLUG.c` (default: that one alone); headers beside them are found by themselves.
+    `given` are files that it takes from elsewhere in the course: what earlier chapters have taught.
     `cflags` are added to the compiler's usual flags. `limits` are the bounds of the running program, as numbers whose
     names are the grader's business.
     """
@@ -35,6 +37,7 @@ class Chapter:
     summary: str
     program: str
     sources: tuple[str, ...]
+    given: tuple[Path, ...]
     cflags: tuple[str, ...]
     limits: Mapping[str, int | float]
 
@@ -52,6 +55,11 @@ class Chapter:
     def source(self) -> Path:
         """The solution with its markers."""
         return self.directory / self.sources[0]
+
+    @property
+    def files(self) -> list[Path]:
+        """The solution's sources and the headers beside them: all that is compiled but what is given."""
+        return [self.directory / name for name in self.sources] + sorted(self.directory.glob("*.h"))
 
     @property
     def readme(self) -> Path:
@@ -84,13 +92,14 @@ class Chapter:
         return sum(test.points for test in self.tests)
 
     def test(self, name: str) -> ChapterTest:
-        """Return the test called `name`, with or without its `test_`. Raises `UsageError` that lists what exists."""
+        """Return the test called `name`, with or without its `test_`. Raises `UsageError` that names what is close."""
         for test in self.tests:
             if test.name in (name, f"test_{name}"):
                 return test
-        raise UsageError(
-            f"chapter {self.label} has no test {name!r}", "its tests: " + ", ".join(test.name for test in self.tests)
-        )
+        names = [test.name.removeprefix("test_") for test in self.tests]
+        close = difflib.get_close_matches(name.removeprefix("test_"), names)
+        remedy = f"did you mean {' or '.join(close)}?" if close else f"its tests: {', '.join(names)}"
+        raise UsageError(f"chapter {self.label} has no test {name!r}", remedy)
 
 
 def discover(root: Path = CHAPTERS) -> list[Chapter]:
@@ -132,9 +141,18 @@ def load(directory: Path) -> Chapter:
         summary=_string(file, table, "summary"),
         program=_string(file, table, "program", default=slug),
         sources=sources,
+        given=_given(file, table),
         cflags=_strings(file, table, "cflags"),
         limits=_limits(file, table),
     )
+
+
+def _given(file: Path, table: Mapping[str, object]) -> tuple[Path, ...]:
+    found = tuple((file.parent / name).resolve() for name in _strings(file, table, "given"))
+    for path in found:
+        if path.suffix not in (".c", ".h") or not path.is_file():
+            raise CourseError(f"{file}: 'given' must be C files and headers that exist, and {path} is none")
+    return found
 
 
 def read_toml(file: Path) -> dict[str, object]:

@@ -78,7 +78,7 @@ def _tests(chapter: Chapter) -> Iterator[str]:
 
 
 def _source(chapter: Chapter) -> Iterator[str]:
-    found = [regions(read_text(chapter.directory / name), str(chapter.directory / name)) for name in chapter.sources]
+    found = [regions(read_text(path), str(path)) for path in chapter.files]
     if not any(found):
         yield f"{chapter.source}: no marked region, so the starter is the solution"
 
@@ -152,8 +152,8 @@ def _excerpt(chapter: Chapter, fence: _Fence) -> Iterator[str]:
         return
     where = f"{chapter.readme}:{fence.line}"
     name, _, kind = claim.strip().partition(" ")
-    path = chapter.directory / name
-    if Path(name).name != name or not path.is_file() or kind.strip() not in ("", "starter"):
+    path = next((path for path in (*chapter.files, *chapter.given) if path.name == name), None)
+    if path is None or kind.strip() not in ("", "starter"):
         yield f"{where}: the code claims to be {claim.strip()!r}, which the chapter does not have"
         return
     view = starter_text if kind else solution_text

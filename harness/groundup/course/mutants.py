@@ -25,6 +25,7 @@ from pathlib import Path
 
 from groundup.course.chapter import Chapter
 from groundup.course.files import CourseError, lines_of, read_text
+from groundup.course.starter import given_files
 
 _KEYS = ("mistake", "killed-by", "message")
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@.*")
@@ -84,14 +85,13 @@ def mutated_files(chapter: Chapter, mutant: Mutant) -> dict[str, str]:
 
     Raises `CourseError` that names the patch and the hunk if it does not fit the solution or changes nothing.
     """
-    names = (*chapter.sources, *sorted(path.name for path in chapter.directory.glob("*.h")))
-    original = {name: read_text(chapter.directory / name) for name in names}
+    original = {path.name: read_text(path) for path in chapter.files}
     if strangers := mutant.changes.keys() - original.keys():
         raise CourseError(f"{mutant.file}: it changes {min(strangers)}, which is not a source of {chapter.name}")
     mutated = {name: _apply(mutant.file, text, mutant.changes.get(name, [])) for name, text in original.items()}
     if mutated == original:
         raise CourseError(f"{mutant.file}: it changes nothing")
-    return mutated
+    return {**mutated, **given_files(chapter)}
 
 
 def _parse_diff(path: Path, diff: str) -> dict[str, list[_Hunk]]:

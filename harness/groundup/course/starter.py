@@ -115,14 +115,15 @@ def _starter_lines(comment: str, indent: str) -> list[str]:
     return [indent + line.rstrip() if line.strip() else "" for line in lines]
 
 
+def given_files(chapter: Chapter) -> dict[str, str]:
+    """Return what the chapter takes from elsewhere, whole and without marks, by name. Raises `CourseError`."""
+    return {path.name: solution_text(read_text(path), str(path)) for path in chapter.given}
+
+
 def starter_files(chapter: Chapter) -> dict[str, str]:
-    """Return what a learner begins with: the chapter's starter sources and headers, and the lesson. `CourseError`."""
-    headers = sorted(path.name for path in chapter.directory.glob("*.h"))
-    texts = {}
-    for name in (*chapter.sources, *headers):
-        path = chapter.directory / name
-        texts[name] = starter_text(read_text(path), str(path))
-    return {**texts, "README.md": read_text(chapter.readme)}
+    """Return what a learner begins with: starter sources and headers, what is given, the lesson. `CourseError`."""
+    texts = {path.name: starter_text(read_text(path), str(path)) for path in chapter.files}
+    return {**texts, **given_files(chapter), "README.md": read_text(chapter.readme)}
 
 
 def start(chapter: Chapter, work: Path, *, force: bool = False) -> Started:

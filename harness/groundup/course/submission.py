@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from groundup.course.chapter import Chapter
+from groundup.course.starter import given_files
 from groundup.errors import UsageError
 
+NOTHING: Mapping[str, str] = {}
 MAX_BYTES = 1 << 20
 MAX_FILES = 64
 MAX_ENTRIES = 1000
@@ -47,17 +50,16 @@ class Submission:
     refusal: str = ""
 
     @classmethod
-    def read(cls, path: Path, names: Sequence[str]) -> "Submission":
+    def read(cls, path: Path, names: Sequence[str], given: Mapping[str, str] = NOTHING) -> "Submission":
         """Read a submission for the chapter whose program is made of `names` (`Chapter.sources`).
 
         `path` is one C file of any name, or a directory that holds all of `names`; there, the headers beside them
-        belong to it and everything else is ignored. Raises `UsageError` if there is nothing at `path` or it may not
+        belong to it and everything else is ignored. A file that is `given` (names to texts) may be missing: then the
+        course's own is taken. Raises `UsageError` if there is nothing at `path` or it may not
         be read; whatever is wrong with what is there ends in `refusal`.
         """
         try:
-            if path.is_dir():
-                return _read_directory(path, names)
-            return _read_single(path, names)
+            return _read_directory(path, names, given) if path.is_dir() else _read_single(path, names, given)
         except _RefusedError as refusal:
             return cls(refusal=str(refusal))
         except FileNotFoundError as error:
@@ -68,22 +70,31 @@ class Submission:
     @classmethod
     def of_texts(cls, texts: Mapping[str, str]) -> "Submission":
         """Return a submission of the course's own making: file names to texts, headers among them."""
-        files = [SourceFile(name, text.encode()) for name, text in texts.items()]
-        return cls(
-            sources=tuple(file for file in files if not file.name.endswith(".h")),
-            headers=tuple(file for file in files if file.name.endswith(".h")),
-        )
+        return _with_given([], texts)
 
 
-def _read_single(path: Path, names: Sequence[str]) -> Submission:
+def read_submission(chapter: Chapter, path: Path) -> Submission:
+    """Read a submission for `chapter`; see `Submission.read`. Raises `UsageError`, `CourseError`."""
+    return Submission.read(path, chapter.sources, given_files(chapter))
+
+
+def _read_single(path: Path, names: Sequence[str], given: Mapping[str, str]) -> Submission:
     data = _read_file(path, path.name, MAX_BYTES)
     if len(names) > 1:
         raise _RefusedError(f"this program is made of {', '.join(names)}: hand in the directory that holds them")
     name = path.name if _SAFE_NAME.fullmatch(path.name) else names[0]
-    return Submission(sources=(SourceFile(name, data),))
+    return _with_given([SourceFile(name, data)], given)
 
 
-def _read_directory(path: Path, names: Sequence[str]) -> Submission:
+def _with_given(files: list[SourceFile], given: Mapping[str, str]) -> Submission:
+    """Return a submission of `files`, and of what is given and not among them."""
+    present = {file.name for file in files}
+    files += [SourceFile(name, text.encode()) for name, text in given.items() if name not in present]
+    headers = tuple(file for file in files if file.name.endswith(".h"))
+    return Submission(tuple(file for file in files if file not in headers), headers)
+
+
+def _read_directory(path: Path, names: Sequence[str], given: Mapping[str, str]) -> Submission:
     with os.scandir(path) as entries:
         present = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
     if len(present) > MAX_ENTRIES:
@@ -91,15 +102,16 @@ def _read_directory(path: Path, names: Sequence[str]) -> Submission:
     for name in names:
         if name not in present:
             raise _RefusedError(f"there is no {name} in the directory")
+    sources = [*names, *(name for name in given if name.endswith(".c") and name in present)]
     headers = sorted(name for name in present if name.endswith(".h"))
-    if len(names) + len(headers) > MAX_FILES:
+    if len(sources) + len(headers) > MAX_FILES:
         raise _RefusedError(f"the directory holds more than {MAX_FILES} C files and headers")
     room = MAX_BYTES
     files: list[SourceFile] = []
-    for name in (*names, *headers):
+    for name in (*sources, *headers):
         files.append(SourceFile(name, _read_file(path / name, name, room)))
         room -= len(files[-1].data)
-    return Submission(sources=tuple(files[: len(names)]), headers=tuple(files[len(names) :]))
+    return _with_given(files, given)
 
 
 def _read_file(path: Path, name: str, limit: int) -> bytes:

@@ -47,6 +47,11 @@ class TcpOptions:
         return ", ".join(parts)
 
 
+def octets(number: int) -> str:
+    """Return how many bytes, in words: `1 byte`, `26 bytes`."""
+    return f"{number} byte{'' if number == 1 else 's'}"
+
+
 @dataclass(slots=True)
 class Decoded:
     """What a frame says. Texts are empty and numbers 0 where a layer is absent; `payload` is the innermost one."""
@@ -115,7 +120,7 @@ def decode(frame: bytes) -> Decoded:
     layer = _NETWORK.get(packet.ethertype)
     if layer is None:
         packet.label = f"type 0x{packet.ethertype:04x}"
-        packet.detail = f"{len(packet.payload)} bytes"
+        packet.detail = octets(len(packet.payload))
         return packet
     try:
         layer(packet, frame)
@@ -181,7 +186,7 @@ def _chao(packet: Decoded, frame: bytes) -> None:
         return
     (length,) = struct.unpack_from("!H", body, 4)
     packet.payload, packet.payload_offset = body[6 : 6 + length], _ETHERNET_HEADER + 6
-    packet.label = f"CHAO {length} bytes"
+    packet.label = f"CHAO {octets(length)}"
     packet.detail = text(packet.payload)
     if len(packet.payload) < length:
         packet.broken = f"cut short: {len(packet.payload)} of {length} bytes are there"
@@ -237,12 +242,12 @@ def _datagram(packet: Decoded, frame: bytes, protocol: int, where: slice, fragme
         packet.fragment = identification
     if offset:
         packet.protocol = "fragment"
-        packet.label = f"fragment, {len(packet.payload)} bytes"
+        packet.label = f"fragment, {octets(len(packet.payload))}"
         packet.detail = f"bytes {offset} to {offset + len(packet.payload) - 1} of datagram {identification}"
         return
     layer = _TRANSPORT.get(protocol)
     if layer is None:
-        packet.label, packet.detail = f"IP protocol {protocol}", f"{len(packet.payload)} bytes"
+        packet.label, packet.detail = f"IP protocol {protocol}", octets(len(packet.payload))
         return
     packet.transport_offset = start
     layer(packet, packet.payload, start)
@@ -272,7 +277,7 @@ def _tcp(packet: Decoded, segment: bytes, start: int) -> None:
     packet.payload, packet.payload_offset = segment[header:], start + header
     shown: list[str] = [name for name in ("SYN", "FIN", "RST") if name in packet.flags]
     if packet.payload:
-        shown.append(f"{len(packet.payload)} bytes")
+        shown.append(octets(len(packet.payload)))
         packet.detail = text(packet.payload)
     if "ACK" in packet.flags and not packet.payload and "FIN" not in packet.flags and "RST" not in packet.flags:
         shown.append("ACK")
@@ -308,7 +313,7 @@ def _udp(packet: Decoded, datagram: bytes, start: int) -> None:
     packet.protocol = "udp"
     packet.source_port, packet.destination_port, length, _ = struct.unpack_from("!HHHH", datagram)
     packet.payload, packet.payload_offset = datagram[8 : max(length, 8)], start + 8
-    packet.label = f"UDP {max(length - 8, 0)} bytes"
+    packet.label = f"UDP {octets(max(length - 8, 0))}"
     packet.detail = text(packet.payload)
     if length < 8:
         packet.broken = packet.broken or f"a UDP length of {length} makes no sense"
@@ -321,7 +326,7 @@ def _icmp(packet: Decoded, message: bytes, start: int) -> None:
     if kind in {0, 8}:
         identifier, number = struct.unpack_from("!HH", message, 4)
         packet.label = "echo request" if kind == 8 else "echo reply"
-        packet.detail = f"id {identifier}, seq {number}, {len(message) - 8} bytes"
+        packet.detail = f"id {identifier}, seq {number}, {octets(len(message) - 8)}"
     else:
         packet.label = "ICMP error" if kind in {3, 4, 5, 11, 12} else f"ICMP type {kind}"
         packet.detail = ICMP_ERRORS.get((kind, code), f"type {kind}, code {code}")
@@ -335,7 +340,7 @@ def _icmpv6(packet: Decoded, message: bytes, start: int) -> None:
     packet.label = ICMPV6_NAMES.get(kind, "ICMPv6 error" if kind < 128 else f"ICMPv6 type {kind}")
     if kind in {128, 129}:
         identifier, number = struct.unpack_from("!HH", message, 4)
-        packet.detail = f"id {identifier}, seq {number}, {len(message) - 8} bytes"
+        packet.detail = f"id {identifier}, seq {number}, {octets(len(message) - 8)}"
     elif kind in {135, 136}:
         (target,) = struct.unpack_from("!16s", message, 8)
         packet.detail = f"{IPv6Address(target)}" + ("?" if kind == 135 else f" is at {packet.source_mac}")

@@ -7,7 +7,7 @@ section 5.10.6 (the virtio header behind it).
 import struct
 from typing import Final
 
-from groundup.link.decode import Decoded, text
+from groundup.link.decode import Decoded, octets, text
 
 _MONITOR: Final = struct.Struct("<QQIIHHH2x")  # CIDs, ports, operation, transport, length of the transport's header
 _VIRTIO: Final = struct.Struct("<QQIIIHHIII")  # CIDs, ports, length, type, operation, flags, buf_alloc, fwd_cnt
@@ -48,7 +48,7 @@ def decode_vsock(frame: bytes) -> Decoded:
     packet.flags = frozenset({name})
     packet.label, packet.window = name, allocated
     if name == "RW":
-        packet.label, packet.detail = f"{size} bytes", text(packet.payload)
+        packet.label, packet.detail = octets(size), text(packet.payload)
         if len(packet.payload) < size:
             packet.broken = f"cut short: {len(packet.payload)} of {size} bytes are there"
     elif name == "SHUTDOWN":

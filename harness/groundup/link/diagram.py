@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from groundup.link.checksums import wrong_checksum
-from groundup.link.decode import Decoded, decode
+from groundup.link.decode import Decoded, decode, octets
 from groundup.link.decode_vsock import decode_vsock
 from groundup.link.pcapng import LINKTYPE_ETHERNET, LINKTYPE_VSOCK, Direction, Packet
 from groundup.link.pcapng_reader import read
@@ -117,7 +117,7 @@ def decoded(packet: Packet) -> Decoded:
         return decode(packet.data)
     if link_type == LINKTYPE_VSOCK:
         return decode_vsock(packet.data)
-    return Decoded(label=f"link type {link_type}", detail=f"{len(packet.data)} bytes", payload=packet.data)
+    return Decoded(label=f"link type {link_type}", detail=octets(len(packet.data)), payload=packet.data)
 
 
 def describe(path: Path, style: Style | None = None) -> str:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from groundup.errors import UsageError
+from groundup.files import write_atomically
 from groundup.paths import BUILD
 from groundup.process import end
 from groundup.vm.image import Image
@@ -42,9 +43,7 @@ async def accelerator(image: Image) -> str:
     if not isinstance(known, dict) or known.get("question") != question or known.get("answer") not in ANSWERS:
         known = {"question": question, "answer": "kvm" if await boots(image, "kvm") else "tcg"}
         memory.parent.mkdir(parents=True, exist_ok=True)
-        partial = memory.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(known))
-        partial.replace(memory)
+        write_atomically(memory, json.dumps(known).encode())
     return str(known["answer"])
 
 

@@ -6,17 +6,20 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from groundup.errors import MachineryError
 from groundup.paths import IMAGES, RECIPE
-from groundup.storage import PARTIAL, check_space, drop_old, hold, locked
+from groundup.storage import PARTIAL, check_space, drop_old, hold, locked_when_free
 
 NEEDED_BYTES = 1_500_000_000
 """Free space that a build asks for: the unpacked root, the image made of it, and Debian's packages on the way."""
 SNAPSHOT_BYTES = 900_000_000
 """Free space that saving the pair asks for: what two machines have touched of their memory, and room to spare."""
+Progress = Callable[[str], None]
+"""Takes a line that says what is being done now."""
 KEPT = 1
 """How many images of other recipes stay beside a new one: somebody goes back and forth between two branches."""
 
@@ -75,12 +78,16 @@ def find() -> Image | None:
     return image
 
 
-async def build() -> Image:
+async def build(progress: Progress) -> Image:
     """Return the image for the recipe as it is now; build it where it is missing (half a minute, needs the network).
 
     Raises MachineryError with the end of the build's output where it fails; nothing half-made stays behind.
     """
-    with locked(IMAGES / "lock") as lock:
+
+    def waiting() -> None:
+        progress("another groundup builds it: waiting for that one")
+
+    async with locked_when_free(IMAGES / "lock", waiting) as lock:
         image = find()
         if image:
             return image

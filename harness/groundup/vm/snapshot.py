@@ -11,26 +11,23 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from groundup.errors import MachineryError
 from groundup.paths import GUEST_PACKAGE, SNAPSHOTS
-from groundup.storage import PARTIAL, check_space, drop_old, hold, locked, set_aside
+from groundup.storage import PARTIAL, check_space, drop_old, hold, locked_when_free, set_aside
 from groundup.together import together
 from groundup.vm.accelerator import accelerator
 from groundup.vm.agent import Channel
-from groundup.vm.image import SNAPSHOT_BYTES, Image, hash_files
+from groundup.vm.image import SNAPSHOT_BYTES, Image, Progress, hash_files
 from groundup.vm.machine import MEMORY_MB, ROLES, Machine, Memory, RefusedError, Role, command, memfd
 
 BOOT_SECONDS = 120.0
 """A cold boot under translation takes eight seconds on an idle machine; this is for a very busy one."""
 KEPT = 2
 """How many snapshots of other images, guest code or accelerators stay beside a new one."""
-
-Progress = Callable[[str], None]
 
 
 class RestoreError(MachineryError):
@@ -135,7 +132,11 @@ async def make(image: Image, progress: Progress) -> Snapshot:
     """Return the snapshot for everything as it is now; boot and save the pair where it is missing or damaged."""
     accel = await accelerator(image)
     directory = SNAPSHOTS / _key(image, accel)
-    with locked(SNAPSHOTS / "lock"):
+
+    def waiting() -> None:
+        progress("another groundup saves it: waiting for that one")
+
+    async with locked_when_free(SNAPSHOTS / "lock", waiting):
         found = await find(image)
         if found:
             return found

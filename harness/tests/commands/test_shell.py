@@ -1,11 +1,15 @@
 """Shells in a live pair: who may come in, and that a terminal comes back whatever ends on the other side."""
 
 import os
+import shutil
 import termios
+from pathlib import Path
 
 import pytest
 
-from .conftest import Run, Terminal
+from groundup.paths import CHAPTERS
+
+from .conftest import Run, Terminal, tool
 
 pytestmark = pytest.mark.pair
 
@@ -56,6 +60,23 @@ def test_the_machines_see_each_other_and_each_has_one_shell(run: Run) -> None:
     client.types("exit 0\r")
     assert client.ends() == 0
     assert server.ends() == 0
+
+
+def test_the_learners_programs_are_there(checkout: Path, run: Run) -> None:
+    tool(checkout, "start", "01")
+    shutil.copy(CHAPTERS / "01-listen" / "listen.c", checkout / "work" / "01-listen")
+    tool(checkout, "start", "02")
+    (checkout / "work" / "02-http-hello" / "http-hello.c").write_text("int main(void) { return x; }\n")
+    try:
+        server = run("shell", "server")
+        server.shows(r"has \./listen, your work/01-listen/")
+        server.shows(r"work/02-http-hello/ does not compile, `\./groundup check 02` shows why")
+        prompt(server, "server")
+        server.types("./listen --help; exit\r")
+        server.shows(r"usage: listen [^\n]*\n")
+        assert server.ends() == 0
+    finally:
+        shutil.rmtree(checkout / "work")
 
 
 @pytest.mark.parametrize("role", ["server", "client"])

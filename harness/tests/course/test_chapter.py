@@ -81,7 +81,7 @@ def test_lists_tests_without_importing_them(chapter: Chapter) -> None:
 
 def test_a_test_is_found_with_or_without_its_prefix(chapter: Chapter) -> None:
     assert chapter.test("prints") is chapter.test("test_prints")
-    with pytest.raises(UsageError, match=r"no test 'nothing'.*test_prints, test_twice"):
+    with pytest.raises(UsageError, match=r"no test 'nothing'.*prints, twice"):
         chapter.test("nothing")
 
 

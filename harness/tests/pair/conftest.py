@@ -11,7 +11,7 @@ import pytest
 
 from groundup.commands.setup import ready
 from groundup.course.chapter import find
-from groundup.course.submission import Submission
+from groundup.course.submission import read_submission
 from groundup.grade import Job, grade
 from groundup.paths import BUILD, ROOT
 from groundup.result import ChapterResult
@@ -35,7 +35,7 @@ def graded(snapshot: Snapshot, tmp_path: Path) -> Grade:
 
     def run(chapter: str, source: Path | None = None, program: Path | None = None, **options: object) -> ChapterResult:
         found = find(chapter)
-        submission = Submission.read(source, found.sources) if source else None
+        submission = read_submission(found, source) if source else None
         job = Job(found, submission, program, seed=SEED, **options)  # type: ignore[arg-type]
         return asyncio.run(grade(job, snapshot, tmp_path))
 

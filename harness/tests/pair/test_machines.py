@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from groundup.course.chapter import find
-from groundup.course.submission import Submission
+from groundup.course.submission import read_submission
 from groundup.errors import MachineryError
 from groundup.grade import FIRST_ATTEMPT, Job, Observer, grade
 from groundup.link.pcapng_reader import read
@@ -101,7 +101,7 @@ def test_a_machine_that_dies_in_a_run_costs_nothing(snapshot: Snapshot, tmp_path
             retried.append(result)
 
     chapter = find("01")
-    job = Job(chapter, Submission.read(chapter.directory, chapter.sources))
+    job = Job(chapter, read_submission(chapter, chapter.directory))
     result = asyncio.run(grade(job, snapshot, tmp_path, Killer()))
     assert result.passed
     assert result.runs == 2

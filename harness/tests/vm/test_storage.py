@@ -1,5 +1,7 @@
 """What stays on disk and what goes, with several tools at work."""
 
+import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from groundup.paths import HARNESS
-from groundup.storage import drop_old, hold, locked, remove_unused, set_aside
+from groundup.storage import drop_old, hold, locked, locked_when_free, remove_unused, set_aside
 
 
 def directories(parent: Path, *names: str) -> list[Path]:
@@ -109,3 +111,22 @@ def test_a_lock_lasts_as_long_as_the_last_child_that_inherited_it(tmp_path: Path
         tool.stdout.read()
     with locked(path):
         pass
+
+
+def test_a_lock_that_is_taken_is_waited_for_with_a_word(tmp_path: Path) -> None:
+    async def scenario() -> list[str]:
+        path, told = tmp_path / "lock", []
+        holder = contextlib.ExitStack()
+        holder.enter_context(locked(path))
+
+        def waiting() -> None:
+            told.append("waiting")
+            asyncio.get_running_loop().call_soon(holder.close)  # the event loop goes on: this is called at all
+
+        async with asyncio.timeout(10), locked_when_free(path, waiting):
+            told.append("locked")
+        async with locked_when_free(path, waiting):
+            told.append("at once")
+        return told
+
+    assert asyncio.run(scenario()) == ["waiting", "locked", "at once"]
