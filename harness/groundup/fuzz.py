@@ -17,7 +17,7 @@ from pathlib import Path
 
 from groundup.cli import positive, reporting_errors
 from groundup.errors import EXIT_FAILED, EXIT_PASSED, MachineryError, UsageError
-from groundup.paths import BUILD, CHAPTERS
+from groundup.paths import BUILD, CHAPTERS, ROOT
 from groundup.report.text import visible_lines
 
 COMPILE = (
@@ -27,7 +27,11 @@ COMPILE = (
 LONGEST_INPUT = 20_000
 """Bytes: more than two heads of the longest kind that a chapter takes."""
 LINES_OF_A_FINDING = 30
-_ERROR = re.compile(r"^.*(ERROR: |runtime error: |Assertion .* failed)", re.MULTILINE)
+_ERROR = re.compile(r"^.*(ERROR: |runtime error: )", re.MULTILINE)
+_END = re.compile(r"^(?:NOTE: |SUMMARY: |Shadow bytes around )", re.MULTILINE)
+"""Begins what says nothing to whoever mends a chapter."""
+_FRAME = re.compile(rf"^ +#\d+ 0x\w+ +(?:in (\S+) +(?:{re.escape(str(ROOT))}/(\S+\.[ch](?::\d+)?)|))?.*$", re.MULTILINE)
+"""A line of a stack trace; the second group is empty in the libraries' functions."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +172,9 @@ def _line(target: Target, outcome: Outcome) -> str:
 def _finding(target: Target, outcome: Outcome) -> list[str]:
     """Return the lines that say what broke and how to see it again."""
     start = _ERROR.search(outcome.log)
-    what = outcome.log[start.start() :] if start else outcome.log
-    lines = [f"    {line}" for line in visible_lines(what, most=LINES_OF_A_FINDING)]
+    what = _END.split(outcome.log[start.start() :])[0] if start else outcome.log
+    frames = _FRAME.sub(lambda frame: f"    in {frame[1]} {os.path.normpath(frame[2])}" if frame[2] else "", what)
+    lines = [f"    {line}" for line in visible_lines(frames, most=LINES_OF_A_FINDING) if line]
     lines += ["", f"  whole log   {_short(target.log)}"]
     if outcome.reproducer is None:
         return [*lines, f"  status      {outcome.status}, and no input was kept"]

@@ -45,8 +45,9 @@ static size_t cut_by_content(const char *next, size_t left)
     return size < left ? size : left;
 }
 
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. */
-static void require(bool holds, const char *what)
+/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
+ * inlined, so that a trace shows the line that called it. */
+__attribute__((noinline)) static void require(bool holds, const char *what)
 {
     if (!holds) {
         fprintf(stderr, "ERROR: this does not hold: %s\n", what);
