@@ -266,8 +266,7 @@ struct slice {
     size_t length;
 };
 
-/* A request as it was understood. Its slices lie in the connection's buffer, and hold until the next request.
- */
+/* A request as it was understood. Its slices lie in the connection's buffer, and hold until the next one. */
 struct request {
     struct slice method;
     struct slice target; /* as it came */
@@ -291,8 +290,7 @@ enum state {
     WHOLE,
 };
 
-/* What is known of a request of which some bytes may still be missing. Zeroed, it is ready for the first one.
- */
+/* What is known of a request of which some bytes may still be missing. Zeroed, it is ready for one. */
 struct parser {
     enum state state;
     size_t at;   /* bytes of the buffer that have been understood */
@@ -527,6 +525,7 @@ static bool host_valid(struct slice value)
     */
 }
 
+/* What one field means for the request. Each of these returns DONE, or the status with which to refuse it. */
 static int take_host(struct parser *parser, struct slice value)
 {
     /* BEGIN SOLUTION */
@@ -630,8 +629,7 @@ static int take_field(struct parser *parser, struct slice name, struct slice val
 }
 
 /* Takes the next line off BYTES, of which USED are there. Returns DONE and LINE without its line end; MORE;
- * TOO_LONG if it cannot end within ROOM bytes; or 400 for a line feed that has no carriage return before it.
- */
+ * TOO_LONG if it cannot end within ROOM bytes; or 400 for a line feed without a carriage return before it. */
 static int take_line(struct parser *parser, const char *bytes, size_t used, size_t room, int too_long,
                      struct slice *line)
 {
@@ -723,6 +721,8 @@ static int take_target(struct request *request)
     return verdict;
 }
 
+/* One step for each state. Each returns DONE when its element was there and is understood, with the state
+ * that comes next; MORE; or the status with which to refuse the request. */
 static int parse_request_line(struct parser *parser, char *bytes, size_t used)
 {
     struct slice line;
@@ -829,8 +829,7 @@ static int parse_field(struct parser *parser, char *bytes, size_t used)
     return take_field(parser, name, value);
 }
 
-/* Takes what is there of the bytes that are LEFT into the body; behind chunks' sizes, they have to be moved.
- */
+/* Takes what is there of the bytes that are LEFT into the body; behind a chunk's size they are moved. */
 static void take_body(struct parser *parser, char *bytes, size_t used)
 {
     /* BEGIN SOLUTION */
@@ -904,10 +903,9 @@ static int parse_chunk_end(struct parser *parser, char *bytes, size_t used)
 {
     /* BEGIN SOLUTION */
     struct slice line;
-    parser->state = CHUNK_SIZE;
     int verdict = take_line(parser, bytes, used, 2, 400, &line);
-    if (verdict == MORE) {
-        parser->state = CHUNK_END;
+    if (verdict == DONE) {
+        parser->state = CHUNK_SIZE;
     }
     return verdict;
     /* END SOLUTION */

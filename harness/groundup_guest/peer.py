@@ -67,6 +67,31 @@ class Peer:
                 )
         self._scene.steps.add("peer", f"sent {amount}", preview(data))
 
+    def floods(self, data: bytes, at_most: int, *, hint: str = "") -> None:
+        """Send `data` again and again and read nothing, until the server ends the connection.
+
+        That is expected before it has taken `at_most` bytes, and in time.
+        """
+        repeated, began = memoryview(data * max(1, (1 << 16) // len(data))), self.sent
+        while (taken := self.sent - began) < at_most:
+            try:
+                self.sent += self._stream.socket.send(repeated[taken % len(data) :])
+            except BlockingIOError:
+                if not self._stream.wait(select.POLLOUT, time.monotonic() + self._scene.deadlines.default):
+                    self._fail_flood(taken, "reads no more, but keeps the connection open", hint)
+            except OSError:
+                self._scene.steps.add("peer", f"sent {taken:,} bytes and read nothing, until the connection ended")
+                return
+        self._fail_flood(taken, "goes on reading", hint)
+
+    def _fail_flood(self, taken: int, what: str, hint: str) -> None:
+        self._scene.steps.fail(
+            "peer",
+            f"expected to be given up, but after {taken:,} bytes the server {what}",
+            f"A peer sent {taken:,} bytes and read none of the answers; the server {what}.",
+            f"{hint} {self._program.doing()}".strip(),
+        )
+
     def half_closes(self) -> None:
         """Say that nothing more will come, and go on listening (shutdown(2) of the sending side)."""
         with contextlib.suppress(OSError):  # ENOTCONN: the server has reset the connection, which a later step notices
@@ -200,10 +225,15 @@ class Peer:
         deadline = time.monotonic() + self._scene.deadlines.default
         ended = self._stream.end
         self._stream.sent_is_acknowledged(deadline)
+        self._stream.acknowledge()
         found = self._await_condition(condition, deadline)
-        in_order = found["alive"] and found["drained"]
-        if in_order and (found["unsent"] or found["state"] is None):
-            self._stream.wait_for_news(deadline)
+        pause = 0.001
+        while found["alive"] and found["drained"] and (found["unsent"] or found["state"] is None):
+            # Something is on its way to us, or our acknowledgement of it to the server.
+            if self._stream.wait_for_news(min(deadline, time.monotonic() + pause)) or time.monotonic() >= deadline:
+                break
+            pause = min(2 * pause, 0.05)
+            found = self._await_condition(condition, deadline)
         self._stream.fill(time.monotonic())
         self._stream.notice_reset()
         if self._stream.buffer or self._stream.end != ended:

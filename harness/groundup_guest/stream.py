@@ -1,6 +1,7 @@
 """The client machine's end of a TCP connection: bytes that have come, how the stream has ended, nothing about tests."""
 
 import array
+import contextlib
 import fcntl
 import select
 import socket
@@ -45,6 +46,11 @@ class Stream:
         """Look whether the connection has been reset since its stream ended, when no read would tell any more."""
         if self.end == "eof" and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.end = "reset"
+
+    def acknowledge(self) -> None:
+        """Acknowledge what has come now, not later together with something else (TCP_QUICKACK, tcp(7))."""
+        with contextlib.suppress(OSError):  # a connection that is gone has nothing to acknowledge
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def wait_for_news(self, deadline: float) -> bool:
         """Wait until something has come: bytes, the stream's end, or after that a reset; return whether it has."""

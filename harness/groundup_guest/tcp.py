@@ -37,11 +37,20 @@ class Tcp:
         self._scene = scene
 
     def connect(
-        self, program: Program | Server, family: int | None = None, port: int | None = None, *, hint: str = ""
+        self,
+        program: Program | Server,
+        family: int | None = None,
+        port: int | None = None,
+        *,
+        receive_buffer: int = 0,
+        hint: str = "",
     ) -> Peer:
-        """Connect to a program; over IPv4 unless it listens on one IPv6 address or `family` (4 or 6) says so."""
+        """Connect to a program; over IPv4 unless it listens on one IPv6 address or `family` (4 or 6) says so.
+
+        `receive_buffer` is how many bytes the kernel here takes of what the peer does not read, roughly (SO_RCVBUF).
+        """
         family, host, port = target(self._scene, program, family, port)
-        connection, error = self._try(family, host, port)
+        connection, error = self._try(family, host, port, receive_buffer)
         owner = program.program if isinstance(program, Server) else program
         if error:
             self._fail_connect(owner, (family, host, port), error, hint)
@@ -69,8 +78,10 @@ class Tcp:
             )
         self._scene.steps.add("peer", f"was refused at {where}")
 
-    def _try(self, family: int, host: str, port: int) -> tuple[socket.socket, int]:
+    def _try(self, family: int, host: str, port: int, receive_buffer: int = 0) -> tuple[socket.socket, int]:
         connection = socket.socket(FAMILIES[family], socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        if receive_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.setblocking(False)
         error = connection.connect_ex((host, port))
         if error == errno.EINPROGRESS:

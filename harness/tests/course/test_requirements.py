@@ -92,9 +92,7 @@ def test_sections_of_an_rfc_that_the_table_does_not_go_through_are_free(
     assert check_chapter(chapter) == []
 
 
-@pytest.mark.parametrize(
-    "text", ["printf(3)", "RFC 12", "RFC 9112, section A.1", "RFC 9112, 6.3", "RFC 0, section 1"]
-)
+@pytest.mark.parametrize("text", ["printf(3)", "RFC 12", "RFC 9112, section A.1", "RFC 9112, 6.3", "RFC 0, section 1"])
 def test_what_is_no_section(text: str) -> None:
     assert parse_section(text) is None
 

@@ -205,3 +205,46 @@ while True:
         pass
     peer.close()
 """
+
+
+def test_a_flood_is_to_be_given_up(backend: Backend) -> None:
+    backend.programs.install("takes", TAKER)
+    source = """
+def flood(server, tcp, mistake, at_most):
+    peer = tcp.connect(server.start(mistake), receive_buffer=4096)
+    peer.floods(b"12345", at_most)
+
+def test_good(server, tcp):
+    flood(server, tcp, "", 64 << 20)
+
+def test_takes_all(server, tcp):
+    flood(server, tcp, "all", 2 << 20)
+
+def test_takes_none(server, tcp):
+    flood(server, tcp, "none", 64 << 20)
+"""
+    results = backend.run(source, program="takes").results
+    good, all_, none = (results[f"test_{name}"] for name in ("good", "takes_all", "takes_none"))
+    assert (good["outcome"], good["message"]) == ("pass", "")
+    assert re.search(r"A peer sent 2,\d+,\d+ bytes and read none of the answers; .* goes on reading", all_["message"])
+    assert re.search(r"sent [\d,]+ bytes .* reads no more, but keeps the connection open", none["message"])
+
+
+# Checks as well that the flood is the data in its order, wherever the kernel has cut it.
+TAKER = b"""#!/usr/bin/env python3
+import signal, socket, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+listener = socket.create_server(("127.0.0.1", 0))
+print("listening on tcp:127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+peer, mistake, count = listener.accept()[0], sys.argv[1], 0
+while mistake == "none":
+    signal.pause()
+while count < 1 << 18 or mistake == "all":
+    data = peer.recv(1 << 16)
+    if not data:
+        break
+    assert data == (b"12345" * (1 << 14))[count % 5 :][: len(data)]
+    count += len(data)
+peer.close()
+signal.pause()
+"""
