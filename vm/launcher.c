@@ -1,15 +1,20 @@
 /* launcher: waits to become the program under test, then gives up its rights and does.
  *
- *   launcher ORDERS ANSWER
+ *   launcher ORDERS ANSWER [CEILING]
  *
- * Says one byte on descriptor ANSWER once it waits. Reads its orders from descriptor ORDERS, up to the end:
- * strings, each with its NUL, first the file, the directory to be in, the user's number (empty: no right is
- * given up), the capabilities to keep (a mask in hexadecimal), how many arguments there are, then the
- * arguments, then the environment. If it cannot become the program it says the error's number on ANSWER; if
- * it can, execve(2) closes that.
+ * First it gives up the capabilities that are not in CEILING, a mask in hexadecimal, for all that it becomes;
+ * it stays root, out of reach of every program under test. Then it says one byte on descriptor ANSWER, and
+ * waits.
+ *
+ * It reads its orders from descriptor ORDERS, up to the end: strings, each with its NUL, first the file, the
+ * directory to be in, the user's number (empty: no right is given up), the capabilities to keep (a mask), how
+ * many arguments there are, then the arguments, then the environment. If it cannot become the program it says
+ * the error's number on ANSWER; if it can, execve(2) closes that.
  *
  * A process that an interpreter has forked could do all this itself. But execve(2) has to take down all of
- * the interpreter's memory, which in an emulated machine costs more than the rest of a start. */
+ * the interpreter's memory, which in an emulated machine costs more than the rest of a start. And what is
+ * done before the wait is done ahead of need, and not recorded by whoever records the program's system calls.
+ */
 #define _GNU_SOURCE /* setresuid(2), setgroups(2) */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,9 +122,9 @@ static int set_capabilities(uint64_t mask)
     return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-/* Gives up every right but the capabilities of MASK, for this process and all that it becomes: no program
- * that it starts, set-user-ID or not, has more. Returns 0 or -errno. */
-static int give_up_rights(uid_t user, uint64_t mask)
+/* Sees to it that no program which this process becomes or starts, set-user-ID or not, has other capabilities
+ * than those of MASK. Returns 0 or -errno. */
+static int set_ceiling(uint64_t mask)
 {
     for (int capability = 0; capability < 64; capability++) {
         const bool kept = (mask >> capability & 1) != 0;
@@ -127,7 +132,13 @@ static int give_up_rights(uid_t user, uint64_t mask)
             return -errno; /* EINVAL: this kernel has no such capability */
         }
     }
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) {
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+/* Becomes USER, with the capabilities of MASK and no other right. Returns 0 or -errno. */
+static int give_up_rights(uid_t user, uint64_t mask)
+{
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) {
         return -errno;
     }
     if (setgroups(0, NULL) < 0 || setresgid(user, user, user) < 0 || setresuid(user, user, user) < 0) {
@@ -166,9 +177,12 @@ int main(int argc, char **argv)
 {
     static char text[ORDERS_MAX];
     static char *strings[STRINGS_MAX];
-    if (argc != 3) {
-        fputs("usage: launcher ORDERS ANSWER\n", stderr);
+    if (argc < 3 || argc > 4) {
+        fputs("usage: launcher ORDERS ANSWER [CEILING]\n", stderr);
         return 2;
+    }
+    if (argc == 4 && set_ceiling(strtoull(argv[3], NULL, 16)) < 0) {
+        return 1;
     }
     const int source = (int)strtol(argv[1], NULL, 10);
     const int answer = (int)strtol(argv[2], NULL, 10);

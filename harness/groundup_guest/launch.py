@@ -89,7 +89,8 @@ def fork_spare(confinement: Confinement) -> Spare:
     error_read, error_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _wait_in_launcher(cell, confinement.launcher, orders_read, answer_write, (out_write, error_write))
+        ceiling = confinement.rights.mask() if confinement.rights else None
+        _wait_in_launcher(cell, confinement.launcher, ceiling, orders_read, answer_write, (out_write, error_write))
     confinement.known.add(pid)
     for descriptor in (orders_read, answer_write, out_write, error_write):
         os.close(descriptor)
@@ -103,7 +104,9 @@ def fork_spare(confinement: Confinement) -> Spare:
     return spare
 
 
-def _wait_in_launcher(cell: Cell, launcher: Path, orders: int, answer: int, output: tuple[int, int]) -> NoReturn:
+def _wait_in_launcher(
+    cell: Cell, launcher: Path, ceiling: int | None, orders: int, answer: int, output: tuple[int, int]
+) -> NoReturn:
     """Run in the child. Never returns into the parent's code, whatever happens."""
     try:
         os.setsid()
@@ -123,7 +126,8 @@ def _wait_in_launcher(cell: Cell, launcher: Path, orders: int, answer: int, outp
         cell.harden()
         os.set_inheritable(orders, True)
         os.set_inheritable(answer, True)
-        os.execve(launcher, [launcher.name, str(orders), str(answer)], {})
+        arguments = [str(orders), str(answer), *([] if ceiling is None else [f"{ceiling:x}"])]
+        os.execve(launcher, [launcher.name, *arguments], {})
     except BaseException as error:
         os.write(answer, repr(error).encode())
     finally:
