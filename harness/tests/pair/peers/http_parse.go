@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,13 +48,23 @@ func (c *patientConn) SetReadDeadline(at time.Time) error {
 	return c.TCPConn.SetReadDeadline(at)
 }
 
-func (c *patientConn) Read(data []byte) (int, error) {
+func (c *patientConn) waitFor(patience time.Duration) {
 	c.lock.Lock()
+	defer c.lock.Unlock()
 	if !c.fixed {
-		c.TCPConn.SetReadDeadline(time.Now().Add(c.patience))
+		c.TCPConn.SetReadDeadline(time.Now().Add(patience))
 	}
-	c.lock.Unlock()
-	return c.TCPConn.Read(data)
+}
+
+func (c *patientConn) Read(data []byte) (int, error) {
+	c.waitFor(c.patience)
+	n, err := c.TCPConn.Read(data)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		// What has come counts even if the time is up, which runs while the program is stopped.
+		c.waitFor(time.Millisecond)
+		n, err = c.TCPConn.Read(data)
+	}
+	return n, err
 }
 
 func (c *patientConn) Write(data []byte) (int, error) {
@@ -126,6 +137,33 @@ func root(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Go looks at the characters of a host and not at its form; and at a target's form, but not at whether it fits the
+// method, and at a length's digits, if there are any. Beside the one expectation that it knows it ignores others.
+var (
+	host      = regexp.MustCompile(`^(\[[-\w.~%!$&'()*+,;=:]+\]|[-\w.~%!$&'()*+,;=]*)(:[0-9]*)?$`)
+	authority = regexp.MustCompile(`^(\[[-\w.~%!$&'()*+,;=:]+\]|[-\w.~%!$&'()*+,;=]+):[0-9]+$`)
+)
+
+func malformed(r *http.Request) bool {
+	length, there := r.Header["Content-Length"]
+	switch {
+	case there && length[0] == "":
+		return true
+	case strings.IndexFunc(r.RequestURI, func(c rune) bool { return c <= ' ' || c > '~' }) >= 0:
+		return true
+	case !host.MatchString(r.Host):
+		return true
+	case r.Method == "CONNECT":
+		return !authority.MatchString(r.RequestURI)
+	case r.RequestURI == "*":
+		return r.Method != "OPTIONS"
+	case r.URL.Scheme != "":
+		return r.URL.Hostname() == ""
+	default:
+		return !strings.HasPrefix(r.RequestURI, "/")
+	}
+}
+
 func wantsLength(r *http.Request) bool {
 	_, there := r.Header["Content-Length"]
 	return !there && len(r.TransferEncoding) == 0 && (r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH")
@@ -135,6 +173,14 @@ func handler(everywhere bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 			w.Header().Set("Connection", "close")
+		}
+		if malformed(r) {
+			refuse(w, http.StatusBadRequest)
+			return
+		}
+		if expected := r.Header.Get("Expect"); expected != "" && !strings.EqualFold(expected, "100-continue") {
+			refuse(w, http.StatusExpectationFailed)
+			return
 		}
 		if r.URL.Scheme != "" && !strings.EqualFold(r.URL.Scheme, "http") {
 			refuse(w, http.StatusMisdirectedRequest)
@@ -177,7 +223,7 @@ func format(address *net.TCPAddr) string {
 func main() {
 	flags := flag.NewFlagSet("http-parse", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	host := flags.String("bind", "", "")
+	bind := flags.String("bind", "", "")
 	port := flags.Uint("port", 0, "")
 	seconds := flags.Float64("timeout", 10, "")
 	everywhere := flags.Bool("echo", false, "")
@@ -193,12 +239,12 @@ func main() {
 		usage("not a port number from 0 to 65535: %d", *port)
 	case !(*seconds > 0 && *seconds < 1e6):
 		usage("not a number of seconds above 0: %v", *seconds)
-	case *host != "" && net.ParseIP(*host) == nil:
-		usage("not a numeric IPv4 or IPv6 address: %q", *host)
+	case *bind != "" && net.ParseIP(*bind) == nil:
+		usage("not a numeric IPv4 or IPv6 address: %q", *bind)
 	}
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(*host), Port: int(*port)})
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(*bind), Port: int(*port)})
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "http-parse: bind(%s:%d): %v\n", *host, *port, err)
+		fmt.Fprintf(os.Stderr, "http-parse: bind(%s:%d): %v\n", *bind, *port, err)
 		os.Exit(1)
 	}
 	stop := make(chan os.Signal, 1)
