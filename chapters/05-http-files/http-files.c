@@ -283,8 +283,7 @@ struct slice {
     size_t length;
 };
 
-/* A request as it was understood. Its slices lie in the connection's buffer, and hold until the next request.
- */
+/* A request as it was understood. Its slices lie in the connection's buffer, and hold until the next one. */
 struct request {
     struct slice method;
     struct slice target; /* as it came */
@@ -308,8 +307,7 @@ enum state {
     WHOLE,
 };
 
-/* What is known of a request of which some bytes may still be missing. Zeroed, it is ready for the first one.
- */
+/* What is known of a request of which some bytes may still be missing. Zeroed, it is ready for one. */
 struct parser {
     enum state state;
     size_t at;   /* bytes of the buffer that have been understood */
@@ -518,6 +516,7 @@ static bool host_valid(struct slice value)
     return slice_all(host, is_host) && slice_all(port, is_digit);
 }
 
+/* What one field means for the request. Each of these returns DONE, or the status with which to refuse it. */
 static int take_host(struct parser *parser, struct slice value)
 {
     parser->hosts++;
@@ -593,8 +592,7 @@ static int take_field(struct parser *parser, struct slice name, struct slice val
 }
 
 /* Takes the next line off BYTES, of which USED are there. Returns DONE and LINE without its line end; MORE;
- * TOO_LONG if it cannot end within ROOM bytes; or 400 for a line feed that has no carriage return before it.
- */
+ * TOO_LONG if it cannot end within ROOM bytes; or 400 for a line feed without a carriage return before it. */
 static int take_line(struct parser *parser, const char *bytes, size_t used, size_t room, int too_long,
                      struct slice *line)
 {
@@ -662,6 +660,8 @@ static int take_target(struct request *request)
     return verdict;
 }
 
+/* One step for each state. Each returns DONE when its element was there and is understood, with the state
+ * that comes next; MORE; or the status with which to refuse the request. */
 static int parse_request_line(struct parser *parser, char *bytes, size_t used)
 {
     struct slice line;
@@ -749,8 +749,7 @@ static int parse_field(struct parser *parser, char *bytes, size_t used)
     return take_field(parser, name, value);
 }
 
-/* Takes what is there of the bytes that are LEFT into the body; behind chunks' sizes, they have to be moved.
- */
+/* Takes what is there of the bytes that are LEFT into the body; behind a chunk's size they are moved. */
 static void take_body(struct parser *parser, char *bytes, size_t used)
 {
     const size_t there = used - parser->at;
@@ -810,10 +809,9 @@ static int parse_chunk_data(struct parser *parser, char *bytes, size_t used)
 static int parse_chunk_end(struct parser *parser, char *bytes, size_t used)
 {
     struct slice line;
-    parser->state = CHUNK_SIZE;
     int verdict = take_line(parser, bytes, used, 2, 400, &line);
-    if (verdict == MORE) {
-        parser->state = CHUNK_END;
+    if (verdict == DONE) {
+        parser->state = CHUNK_SIZE;
     }
     return verdict;
 }
@@ -1255,12 +1253,11 @@ static const char *media_type(const char *path)
 
 /* A file as it was when it was opened. All of an answer is made from this one look at it. */
 struct resource {
-    int file;   /* its descriptor, which belongs to whoever opened it; -1: a page that was made just now */
-    off_t size; /* in bytes */
-    time_t
-        modified; /* never later than the answer's date (RFC 9110, section 8.8.2.1); unused without a tag */
-    const char *type;
-    char tag[TAG_TEXT]; /* its strong entity-tag, with the quotes; "" if it has none */
+    int file;           /* its descriptor, which belongs to whoever opened it; -1: a page made just now */
+    off_t size;         /* in bytes */
+    time_t modified;    /* never later than the answer's date (RFC 9110, section 8.8.2.1) */
+    const char *type;   /* its media type */
+    char tag[TAG_TEXT]; /* its strong entity-tag, with the quotes; "": it has neither a tag nor a date */
 };
 
 /* Writes the entity-tag of the file that STATUS describes into TAG, of TAG_TEXT bytes: another one for each

@@ -140,7 +140,7 @@ class ServerRole:
         found: dict[str, Callable[[Params, bytes], Body]] = {
             "install": lambda params, payload: programs.install(content=payload, **params),
             "signal": lambda params, _: programs.signal(params["handle"], params["signal"]),
-            "files": lambda params, payload: self.files.change(payload=payload, **params),
+            "tree": lambda params, payload: self.files.change(payload=payload, **params),
             "ping": lambda _params, _payload: {},
             "warm": lambda _params, _payload: self.warm_up(),
         }

@@ -53,10 +53,11 @@ class Directory:
         """Make a directory."""
         return self._change(f"{self._at(path)}/ was made", {"do": "directory", "path": path})
 
-    def symlink(self, path: str, target: str) -> Self:
-        """Make a symbolic link."""
-        operation = {"do": "symlink", "path": path, "target": target}
-        return self._change(f"{self._at(path)}: a symbolic link to {_shown(target)}", operation)
+    def links(self, targets: Mapping[str, str]) -> Self:
+        """Make symbolic links: what each leads to, by its path."""
+        operations = [{"do": "symlink", "path": path, "target": target} for path, target in targets.items()]
+        shown = ", ".join(f"{_shown(path)} → {_shown(target)}" for path, target in targets.items())
+        return self._change(f"{self.name}/ has symbolic links: {shown}", *operations)
 
     def fifo(self, path: str) -> Self:
         """Make a FIFO."""
@@ -93,12 +94,12 @@ class Directory:
         return _shown(f"{self.name}/{path}")
 
     def _change(self, text: str, *operations: dict[str, Any], payload: bytes = b"") -> Self:
-        self._scene.host.call("server.files", payload, name=self.name, operations=list(operations))
+        self._scene.host.call("server.tree", payload, name=self.name, operations=list(operations))
         self._scene.steps.add("server", text)
         return self
 
     def _drop(self) -> None:
-        self._scene.host.server_later("files", name=self.name, operations=None)
+        self._scene.host.server_later("tree", name=self.name, operations=None)
 
 
 def _shown(path: str) -> str:

@@ -138,6 +138,19 @@ class Peer:
         self._scene.steps.add("peer", f"received {count(len(data), 'byte')}, then the end", preview(data))
         return data
 
+    def receives_until_close(self, *, hint: str = "") -> bytes:
+        """Expect the server to end the connection, in order or by a reset; return all that came before."""
+        deadline = time.monotonic() + self._scene.deadlines.default
+        while self._stream.fill(deadline):
+            pass
+        data = bytes(self._stream.buffer)
+        if not self._stream.end:
+            self._expect_end(f"the end of the connection after {count(len(data), 'byte')}", hint)
+        self._stream.buffer.clear()
+        how = {"eof": "the end", "reset": "a reset"}[self._stream.end]
+        self._scene.steps.add("peer", f"received {count(len(data), 'byte')}, then {how}", preview(data))
+        return data
+
     def receives_response(
         self,
         status: int | None = 200,

@@ -140,6 +140,8 @@ class Plugin:
         if culprit:
             state = "did not pass" if self._outcomes[culprit] != "infra" else "could not be judged"
             verdict = Verdict("skipped", f"not run: it needs {culprit}, which {state}")
+            # The last test that ran has left its module set up for this one; what comes next may be in another.
+            item.session._setupstate.teardown_exact(nextitem)
         else:
             verdict, extra = self._run(item, nextitem)
         self._outcomes[name] = verdict.outcome

@@ -93,6 +93,7 @@ def run(prepared: Prepared, channel: Channel, params: dict[str, Any], archive: b
     gc.disable()  # a short life: what garbage there is ends with the process
     random.seed(wanted.seed)
     unpack(archive, prepared.directory)
+    sys.path.append(str(prepared.directory))  # a chapter's test modules may share one of their own
     host, plugin = Host(channel), prepared.plugin
     try:
         plugin.attach(host, wanted.settings(), wanted.select, list(wanted.options.get("first") or []))

@@ -59,11 +59,17 @@ class Backend:
         """Methods that fail as if the machinery did."""
 
     def run(
-        self, source: str, *, select_: list[str] | None = None, program: str = "subject", **options: Any
+        self,
+        source: str,
+        *,
+        select_: list[str] | None = None,
+        program: str = "subject",
+        beside: dict[str, bytes] | None = None,
+        **options: Any,
     ) -> Outcome:
         self._runs += 1
         params = {"chapter": program, "seed": 1, "select": select_ or [], "options": {**NATIVE, **options}}
-        archive = pack({"test_subject.py": (HEADER + source).encode()})
+        archive = pack({"test_subject.py": (HEADER + source).encode(), **(beside or {})})
         outcome, began = Outcome(), time.monotonic()
         ours, theirs = socket.socketpair()
         pid = os.fork()
@@ -122,7 +128,7 @@ class Backend:
         if name == "signal":
             return rpc.response(number, self.programs.signal(params["handle"], params["signal"]))
         try:
-            if name == "files":
+            if name == "tree":
                 return rpc.response(number, self.files.change(payload=message.payload, **params))
             return rpc.response(number, getattr(self.programs, name)(**params))
         except (ProgramError, LaunchError, FilesError) as error:

@@ -145,7 +145,7 @@ def test_a(server):
     root.write("a.txt", b"three").append("a.txt", b"!").mtime("a.txt", 1_000_000_000, 5)
     assert (home / root.name / "a.txt").read_bytes() == b"three!"
     assert (home / root.name / "a.txt").stat().st_mtime_ns == 1_000_000_000_000_000_005
-    root.truncate("a.txt", 2).sparse("d", 1 << 33, b"end").symlink("e", "d").fifo("f").socket("g").directory("h")
+    root.truncate("a.txt", 2).sparse("d", 1 << 33, b"end").links({"e": "d"}).fifo("f").socket("g").directory("h")
     assert (home / root.name / "d").stat().st_size == (1 << 33) + 3
     root.unreadable("h").rename("e", "i").remove("b")
     assert sorted(os.listdir(home / root.name)) == ["a.txt", "d", "f", "g", "h", "i"]

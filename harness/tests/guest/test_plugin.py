@@ -156,3 +156,26 @@ def test_random_numbers_follow_from_the_seed_and_the_test(backend: Backend) -> N
     source = "def test_a(rng):\n    assert False, rng.random()\n\ndef test_b(rng):\n    assert False, rng.random()\n"
     first, second = backend.run(source).results, backend.run(source).results
     assert first["test_a"]["message"] == second["test_a"]["message"] != first["test_b"]["message"]
+
+
+def test_test_modules_may_share_one_of_their_own(backend: Backend) -> None:
+    source = "from shared_words import WORD\n\ndef test_a():\n    assert WORD == 'shared'\n"
+    result = backend.run(source, beside={"shared_words.py": b"WORD = 'shared'\n"}).only
+    assert (result["outcome"], result["message"]) == ("pass", "")
+
+
+def test_a_module_may_end_in_tests_that_are_skipped(backend: Backend) -> None:
+    source = """
+def test_a():
+    assert False, "on purpose"
+
+@needs("test_a")
+def test_b():
+    pass
+"""
+    results = backend.run(source, beside={"test_theirs.py": b"def test_c():\n    pass\n"}).results
+    assert {name: result["outcome"] for name, result in results.items()} == {
+        "test_a": "fail",
+        "test_b": "skipped",
+        "test_c": "pass",
+    }
