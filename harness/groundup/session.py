@@ -28,7 +28,8 @@ PYTEST_JUDGED = (0, 1)
 WARM_UP = pack({"test_warm_up.py": b"def test_warm_up():\n    assert True\n"})
 
 FORWARDED = frozenset(
-    {"start", "wait", "signal", "exhaust", "output", "facts", "settle", "drained", "stop", "syscalls", "sh", "tree"}
+    {"start", "wait", "signal", "exhaust", "output", "stdout", "facts", "settle", "drained", "stop", "syscalls", "sh"}
+    | {"shut", "file", "files", "hosts", "tree"}
 )
 """What a test may ask of the server machine's agent, as `server.NAME`."""
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -23,9 +23,10 @@ from groundup_guest.files import Files, FilesError
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
 from groundup_guest.rpc import Body, Channel, Message
+from groundup_guest.surroundings import Surroundings
 from groundup_guest.syscalls import Tracer
 
-PREPARED = 40
+PREPARED = 160
 """How many processes wait, forked and confined, for the starts of a run: more than the tests of a chapter need."""
 WARM_UP = b"""#!/bin/busybox sh
 echo ready
@@ -40,7 +41,8 @@ RNDADDENTROPY = 0x40085203
 RNDRESEEDCRNG = 0x5207
 
 Params = dict[str, Any]
-Answer = tuple[Body, bytes]
+Answer = Body | tuple[Body, bytes]
+"""What a method returns: a result, and bytes to go with it, if any."""
 
 
 class Role(Protocol):
@@ -48,7 +50,7 @@ class Role(Protocol):
 
     name: str
 
-    def methods(self) -> dict[str, Callable[[Params, bytes], Body]]:
+    def methods(self) -> Mapping[str, Callable[[Params, bytes], Answer]]:
         """Return the methods by name."""
 
     def idle(self) -> None:
@@ -102,16 +104,18 @@ class ServerRole:
 
     name = "server"
 
-    def __init__(self, programs: Programs) -> None:
+    def __init__(self, programs: Programs, surroundings: Surroundings) -> None:
         self.programs = programs
         self.files = Files(programs.home)
+        self.surroundings = surroundings
 
     @classmethod
     def in_guest(cls) -> "ServerRole":
         """Return the role with everything that a guest can confine and record, warmed up."""
         confinement.adopt_orphans()
         tracer = Tracer()
-        role = cls(Programs(confinement.GuestConfinement(), tracer))
+        cells = confinement.GuestConfinement()
+        role = cls(Programs(cells, tracer), Surroundings(cells.home))
         role.warm_up()
         role.programs.prepare(PREPARED)
         tracer.clear()
@@ -134,18 +138,22 @@ class ServerRole:
         programs.remove("warm-up")
         return {}
 
-    def methods(self) -> dict[str, Callable[[Params, bytes], Body]]:
+    def methods(self) -> dict[str, Callable[[Params, bytes], Answer]]:
         """Return the methods by name."""
         programs = self.programs
-        found: dict[str, Callable[[Params, bytes], Body]] = {
+        found: dict[str, Callable[[Params, bytes], Answer]] = {
             "install": lambda params, payload: programs.install(content=payload, **params),
             "signal": lambda params, _: programs.signal(params["handle"], params["signal"]),
             "tree": lambda params, payload: self.files.change(payload=payload, **params),
             "ping": lambda _params, _payload: {},
             "warm": lambda _params, _payload: self.warm_up(),
         }
-        for name in ("start", "wait", "output", "exhaust", "facts", "settle", "drained", "stop", "syscalls", "reset"):
+        for name in ("start", "wait", "output", "stdout", "shut", "exhaust", "facts", "settle", "drained", "stop"):
             found[name] = _without_payload(getattr(programs, name))
+        for name in ("syscalls", "reset"):
+            found[name] = _without_payload(getattr(programs, name))
+        for name in ("file", "files", "hosts"):
+            found[name] = _without_payload(getattr(self.surroundings, name))
         return found
 
     def idle(self) -> None:
@@ -161,7 +169,7 @@ class ServerRole:
         return self.programs.fileno()
 
 
-def _without_payload(method: Callable[..., Body]) -> Callable[[Params, bytes], Body]:
+def _without_payload(method: Callable[..., Answer]) -> Callable[[Params, bytes], Answer]:
     return lambda params, _payload: method(**params)
 
 
@@ -182,7 +190,7 @@ class Agent:
             poller.register(extra, select.POLLIN)
         for message in self._messages(poller, extra):
             if "id" in message.body:
-                self._channel.send(self.answer(message))
+                self._channel.send(*self.answer(message))
 
     def _messages(self, poller: select.poll, extra: int | None) -> Iterator[Message]:
         while True:
@@ -197,21 +205,23 @@ class Agent:
             if any(descriptor == extra for descriptor, _ in poller.poll()):
                 self._role.wake()
 
-    def answer(self, message: Message) -> Body:
-        """Return the answer to one call; an exception becomes an error answer."""
+    def answer(self, message: Message) -> tuple[Body, bytes]:
+        """Return the answer to one call, and the bytes that go with it; an exception becomes an error answer."""
         identity = message.body.get("id")
         name = message.body.get("method")
         method = self._methods.get(str(name))
         if method is None:
-            return rpc.failure(identity, f"the {self._role.name} agent has no method {name!r}", METHOD_NOT_FOUND)
+            return rpc.failure(identity, f"the {self._role.name} agent has no method {name!r}", METHOD_NOT_FOUND), b""
         try:
-            return rpc.response(identity, method(message.body.get("params") or {}, message.payload))
+            found = method(message.body.get("params") or {}, message.payload)
+            result, payload = found if isinstance(found, tuple) else (found, b"")
+            return rpc.response(identity, result), payload
         except (ProgramError, LaunchError, FilesError) as error:
-            return rpc.failure(identity, str(error))
+            return rpc.failure(identity, str(error)), b""
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             text = f"{name}: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-            return rpc.failure(identity, text)
+            return rpc.failure(identity, text), b""
 
     def _hello(self, params: Params, _payload: bytes) -> Body:
         if "time_ns" in params:

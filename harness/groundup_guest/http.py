@@ -1,4 +1,4 @@
-"""Reading an HTTP/1.1 response as strictly as RFC 9112 allows; a violation is said in the learner's words."""
+"""Reading HTTP/1.1 messages as strictly as RFC 9112 allows; a violation is said in the learner's words."""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from groundup_guest import mistakes
 from groundup_guest.steps import preview
 
+REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d\.\d)")
 STATUS_LINE = re.compile(rb"HTTP/(\d\.\d) (\d{3}) ([\t\x20-\x7e\x80-\xff]*)")
 FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 
@@ -36,6 +37,35 @@ class Response:
         return self.headers.get(name.lower())
 
 
+@dataclass(slots=True)
+class Request:
+    """A request's head. `headers` as a response has them."""
+
+    method: str
+    target: str
+    version: str
+    headers: dict[str, str] = field(default_factory=dict)
+    raw_head: bytes = b""
+
+    def header(self, name: str) -> str | None:
+        """Return a field's value, None if there is none."""
+        return self.headers.get(name.lower())
+
+    def difference(self, method: str, target: str | None, headers: Mapping[str, str]) -> str:
+        """Return what is different from what was wanted; an empty text if nothing is."""
+        if self.method != method:
+            return f"The request's method is {self.method}, where {method} was expected."
+        if target is not None and self.target != target:
+            return f"The request's target is `{self.target[:80]}`, where `{target}` was expected."
+        for name, wanted in headers.items():
+            value = self.header(name)
+            if value is None:
+                return f"The request has no {name.title()} field."
+            if wanted != "*" and wanted.lower() != value.lower():
+                return f"The request's {name.title()} is `{value[:80]}`, where `{wanted}` was expected."
+        return ""
+
+
 def head_length(data: bytes) -> int:
     """Return the length of the head in `data`, the blank line included; 0 if it is not there yet."""
     end = data.find(b"\r\n\r\n")
@@ -44,30 +74,58 @@ def head_length(data: bytes) -> int:
 
 def parse_head(head: bytes) -> Response:
     """Return the response whose head is `head`, the blank line included. Raises MalformedError."""
-    lines = head[:-4].split(b"\r\n")
-    for line in lines:
-        if b"\n" in line or b"\r" in line:
-            raise MalformedError(
-                "A line of the response's head ends in a bare \\n or holds a bare \\r.",
-                "Every line of the head ends in \\r\\n (RFC 9112, section 2.2).",
-            )
+    lines = _lines(head, "response")
     match = STATUS_LINE.fullmatch(lines[0])
     if match is None:
         raise MalformedError(
             "The response does not begin with a status line.",
             "It is `HTTP/1.1 200 OK`: version, space, three digits, space, words (RFC 9112, section 4).",
         )
-    response = Response(int(match[2]), match[3].decode("latin-1"), match[1].decode("ascii"), raw_head=head)
-    for line in lines[1:]:
+    return Response(
+        int(match[2]),
+        match[3].decode("latin-1"),
+        match[1].decode("ascii"),
+        _fields(lines[1:], "response"),
+        raw_head=head,
+    )
+
+
+def parse_request(head: bytes) -> Request:
+    """Return the request whose head is `head`, the blank line included. Raises MalformedError."""
+    lines = _lines(head, "request")
+    match = REQUEST_LINE.fullmatch(lines[0])
+    if match is None:
+        raise MalformedError(
+            "The request does not begin with a request line.",
+            "It is `GET / HTTP/1.1`: method, space, target, space, version (RFC 9112, section 3).",
+        )
+    method, target, version = (match[group].decode("ascii") for group in (1, 2, 3))
+    return Request(method, target, version, _fields(lines[1:], "request"), head)
+
+
+def _lines(head: bytes, message: str) -> list[bytes]:
+    lines = head[:-4].split(b"\r\n")
+    for line in lines:
+        if b"\n" in line or b"\r" in line:
+            raise MalformedError(
+                f"A line of the {message}'s head ends in a bare \\n or holds a bare \\r.",
+                "Every line of the head ends in \\r\\n (RFC 9112, section 2.2).",
+            )
+    return lines
+
+
+def _fields(lines: list[bytes], message: str) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
         field_match = FIELD_LINE.fullmatch(line)
         if field_match is None:
             raise MalformedError(
-                "A line of the response's head is no field.",
+                f"A line of the {message}'s head is no field.",
                 "A field is `Name: value`, without a space before the colon (RFC 9112, section 5).",
             )
         name, value = field_match[1].decode("ascii").lower(), field_match[2].decode("latin-1")
-        response.headers[name] = f"{response.headers[name]}, {value}" if name in response.headers else value
-    return response
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def body_length(response: Response, request_method: str = "GET") -> int | None:

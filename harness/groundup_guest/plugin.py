@@ -16,6 +16,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from groundup_guest.judge import TestTimeoutError, Verdict, diagnose, judge, source_line
+from groundup_guest.machine import Machine
 from groundup_guest.scene import Deadlines, Host, Scene, Settings
 from groundup_guest.server import Server
 from groundup_guest.steps import FailedError, InfraError
@@ -247,8 +248,13 @@ class Plugin:
         return Server(scene)
 
     @pytest.fixture
+    def machine(self, scene: Scene) -> Machine:
+        """Look at files of the server machine, and give it names for addresses."""
+        return Machine(scene)
+
+    @pytest.fixture
     def tcp(self, scene: Scene) -> Tcp:
-        """Connect to programs over TCP."""
+        """Connect to programs over TCP, or be connected to."""
         return Tcp(scene)
 
     @pytest.fixture

@@ -18,7 +18,7 @@ from typing import Any
 from groundup_guest import proc
 from groundup_guest.confinement import Confinement
 from groundup_guest.launch import LaunchError, Orders, Spare, fork_spare, under_strace
-from groundup_guest.running import Exit, Running
+from groundup_guest.running import WHOLE, Exit, Kept, Running
 from groundup_guest.syscalls import Tracer
 
 READ_SIZE = 1 << 16
@@ -114,6 +114,8 @@ class Programs:
         spare = self._spares.pop()
         self._handles += 1
         program = Running(self._handles, spare, argv, inject is not None, time.monotonic())
+        if not ready:
+            program.stdout = Kept(WHOLE)
         self._watch(program)
         try:
             spare.become(encoded, argv[0])
@@ -177,6 +179,20 @@ class Programs:
             "stdout_bytes": program.stdout.total,
             "stderr_bytes": program.stderr.total,
         }
+
+    def stdout(self, handle: int) -> tuple[dict[str, Any], bytes]:
+        """Return as they are the first bytes that a program started without `ready` has written on stdout."""
+        program = self._find(handle)
+        self.pump(0)
+        return {"stdout_bytes": program.stdout.total}, bytes(program.stdout.first)
+
+    def shut(self, handle: int) -> dict[str, Any]:
+        """Read the program's stdout no more: what it writes there from now on fails (SIGPIPE, EPIPE)."""
+        program = self._find(handle)
+        self.pump(0)
+        if program.streams.pop(program.spare.stdout, None) is not None:
+            self._forget(program.spare.stdout)
+        return {}
 
     def facts(self, handle: int, *, sockets: bool = True) -> dict[str, Any]:
         """Return what /proc says about the program now; `sockets` may be left out where they are not needed."""

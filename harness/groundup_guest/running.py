@@ -9,19 +9,25 @@ from groundup_guest.launch import Spare
 
 KEPT = 32 << 10
 """How many bytes of a stream are kept from its beginning, and as many from its end."""
+WHOLE = 2 << 20
+"""How many bytes of a client's output are kept besides: a test may compare them all."""
 
 
 class Kept:
     """The beginning and the end of what a program wrote on one stream, and how much it was."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: int = 0) -> None:
         self.head = bytearray()
         self.tail = bytearray()
         self.total = 0
+        self.first = bytearray()
+        """The first `whole` bytes."""
+        self._whole = whole
 
     def add(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
         self.total += len(data)
+        self.first += data[: self._whole - len(self.first)]
         room = KEPT - len(self.head)
         self.head += data[:room]
         self.tail += data[room:]

@@ -38,11 +38,12 @@ class Deadlines:
 
 @dataclass(slots=True)
 class Settings:
-    """What the run is about. `addresses` are the server machine's, by family."""
+    """What the run is about. `addresses` are the server machine's, `own` this machine's, by family."""
 
     program: str
     seed: int = 0
     addresses: dict[int, str] = field(default_factory=lambda: {4: "192.0.2.1", 6: "2001:db8::1"})
+    own: dict[int, str] = field(default_factory=lambda: {4: "192.0.2.2", 6: "2001:db8::2"})
     floor: float = FLOOR_SECONDS
     """Seconds that the default deadline is never under, however quick the machines are."""
     limit: float = 30.0

@@ -13,7 +13,7 @@ from groundup_guest.directory import Directory
 from groundup_guest.launch import CANNOT_RUN
 from groundup_guest.rpc import Body, RpcError
 from groundup_guest.scene import Scene
-from groundup_guest.steps import InfraError, count, said
+from groundup_guest.steps import InfraError, count, preview, said
 
 if TYPE_CHECKING:
     from groundup_guest.peer import Peer
@@ -103,7 +103,21 @@ class Program:
         self._scene.steps.add("server", "may open no more descriptors: RLIMIT_NOFILE is reached")
         self.call("exhaust")
 
+    def loses_its_reader(self) -> None:
+        """Let nobody read its standard output any more, as when a pipe's other end has gone."""
+        self._scene.steps.add("server", "has nobody any more who reads its standard output")
+        self.call("shut")
+
     # Expectations
+
+    def ends(self) -> Body:
+        """Expect it to end by itself, and return how: its `status`, or the `signal` that has killed it; else None."""
+        scene, self.expected_to_end = self._scene, True
+        exit_ = self.call("wait", deadline=scene.deadlines.default)["exit"]
+        if exit_ is None:
+            scene.steps.fail("server", "expected to end, but still runs", "The program does not end.", self.doing())
+        scene.steps.add("server", mistakes.ending(exit_))
+        return dict(exit_)
 
     def exits(self, status: int = 0, within: float | None = None, *, hint: str = "") -> None:
         """Expect it to end with `status`, `within` so many seconds of the last signal, or of its start."""
@@ -135,6 +149,41 @@ class Program:
                 why or self._explained(),
             )
         scene.steps.add("server", f"exited with status {status}, {time_taken}")
+
+    def dies_of(self, number: int, within: float = 1.0, *, hint: str = "") -> None:
+        """Expect a signal to end it, as its default action does, `within` so many seconds of that signal."""
+        scene, self.expected_to_end = self._scene, True
+        found = self.call("wait", deadline=within + scene.deadlines.slack)
+        name = mistakes.signal_name(number)
+        if found["exit"] is None or found["exit"]["signal"] != number:
+            ending = mistakes.ending(found["exit"]) if found["exit"] else f"still runs {within:g} s after it"
+            scene.steps.fail("server", f"expected to die of {name}, but {ending}", f"The program {ending}.", hint)
+        scene.steps.add("server", f"died of {name}")
+
+    def wrote(self, data: bytes, *, hint: str = "") -> None:
+        """Expect a program started by `run` to have written just these bytes on stdout."""
+        found, received = self._scene.host.call("server.stdout", handle=self._handle)
+        if received != data:
+            at = mistakes.first_difference(data, received)
+            if at < min(len(data), len(received)):
+                what = f"other bytes, from offset {at} on"
+            else:
+                what = f"{found['stdout_bytes']:,}"
+            self._scene.steps.fail(
+                "server",
+                f"expected {count(len(data), 'byte')} on stdout, but it wrote {what}",
+                f"On stdout {count(len(data), 'byte')} were expected, but the program wrote {what}.",
+                hint or mistakes.compare(data, received),
+                detail=preview(received, 400),
+                expected=data,
+                received=received,
+            )
+        self._scene.steps.add("server", f"wrote {count(len(data), 'byte')} on stdout", preview(data))
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, or ran: by the clock of the machine that it runs in."""
+        return float(self.call("wait", deadline=0)["seconds"])
 
     def stops(self, *, hint: str = "") -> None:
         """Expect it to end with status 0 within a second of SIGTERM, whatever its peers are doing."""
@@ -283,6 +332,8 @@ class Program:
 
     def check_health(self) -> None:
         """Expect it to be as well after the test as it was when it became ready. The test's peers are closed by now."""
+        if not self._serves:
+            self._ends_by_itself()
         if self.expected_to_end:
             found = self.call("output")
         else:
@@ -314,6 +365,17 @@ class Program:
                 f"expected to wait for its children, but left {count(found['zombies'], 'zombie')}",
                 "The server has not waited for a child that ended.",
                 "A child stays a zombie until its parent calls waitpid(2), or ignores SIGCHLD.",
+            )
+
+    def _ends_by_itself(self) -> None:
+        """Fail the test if a client runs on although everybody that it could talk to has gone."""
+        patience = self._scene.deadlines.default
+        if self.call("wait", deadline=patience)["exit"] is None:
+            self._scene.steps.fail(
+                "server",
+                f"expected to end, but still runs after {patience:.1f} s",
+                "The program runs on after the test's end of the connection was closed.",
+                self.doing(),
             )
 
     def _check_descriptors(self, found: list[Body]) -> None:

@@ -45,10 +45,11 @@ class Run:
         )
 
     def settings(self) -> Settings:
-        """Return the settings for the fixtures; `options` may hold program, addresses, floor, limit, independent."""
+        """Return the settings for the fixtures; `options` may hold any of them, but the seed."""
         settings = Settings(self.options.get("program", self.chapter), self.seed)
-        if "addresses" in self.options:
-            settings.addresses = {int(family): host for family, host in self.options["addresses"].items()}
+        for name in ("addresses", "own"):
+            if name in self.options:
+                setattr(settings, name, {int(family): host for family, host in self.options[name].items()})
         settings.floor = float(self.options.get("floor", settings.floor))
         settings.limit = float(self.options.get("limit", settings.limit))
         settings.independent = bool(self.options.get("independent", False))

@@ -1,10 +1,12 @@
 """The language of a test: numbered steps, and the failure that one of them ends in."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 PREVIEW = 64
 """How many bytes of a message a step shows."""
+_THE_SERVER = re.compile(r"\b([Tt]he) server\b(?! machine)")
 
 
 class FailedError(AssertionError):
@@ -48,10 +50,14 @@ class Steps:
     """The steps of one test, in order."""
 
     steps: list[Step] = field(default_factory=list)
+    program_is_client: bool = False
+    """Then the test plays the server, and what is said of "the server" is said of "the program"."""
 
     def add(self, actor: str, text: str, detail: str = "") -> Step:
         """Note a step; return it, so that what comes of it can be added."""
-        step = Step(len(self.steps) + 1, actor, text, detail)
+        if self.program_is_client and actor == "server":
+            actor = "program"
+        step = Step(len(self.steps) + 1, actor, self._named(text), detail)
         self.steps.append(step)
         return step
 
@@ -68,7 +74,10 @@ class Steps:
     ) -> NoReturn:
         """Note the step that failed, and fail the test."""
         self.add(actor, text, detail).failed = True
-        raise FailedError(message, why, expected, received)
+        raise FailedError(self._named(message), why, expected, received)
+
+    def _named(self, text: str) -> str:
+        return _THE_SERVER.sub(r"\1 program", text) if self.program_is_client else text
 
 
 def preview(data: bytes, limit: int = PREVIEW) -> str:

@@ -1,10 +1,11 @@
-"""The fixture `tcp`: peers that talk to the program over TCP, from the client machine."""
+"""The fixture `tcp`: peers that talk to the program over TCP, from the client machine, or are called by it."""
 
 import errno
 import select
 import socket
 
 from groundup_guest.address import ANY, Address
+from groundup_guest.listener import Listener
 from groundup_guest.peer import Peer
 from groundup_guest.scene import Scene
 from groundup_guest.server import Program, Server
@@ -31,7 +32,7 @@ def target(
 
 
 class Tcp:
-    """The fixture: connects to programs."""
+    """The fixture: connects to programs, and listens for those that connect."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -59,6 +60,13 @@ class Tcp:
         self._scene.closers.append(peer.close)
         self._scene.steps.add("peer", f"connected from {Address('tcp', peer.local.host, peer.local.port).text[4:]}")
         return peer
+
+    def listens(self, family: int = 4, port: int = 0) -> Listener:
+        """Listen in this machine, on its IPv4 or IPv6 address (4 or 6), on a free port or on this one.
+
+        From now on the program is a client.
+        """
+        return Listener(self._scene, family, port)
 
     def refused(
         self, program: Program | Server, family: int | None = None, port: int | None = None, *, hint: str = ""

@@ -18,6 +18,8 @@ from groundup_guest.steps import FailedError, Steps
 
 if TYPE_CHECKING:
     from groundup_guest.link import Link, Links
+    from groundup_guest.listener import Caller, Listener
+    from groundup_guest.machine import Machine
     from groundup_guest.peer import Peer
     from groundup_guest.tcp import Tcp
     from groundup_guest.trace import Trace
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
     from groundup_guest.wire import Wire
 
 __all__ = [
+    "Caller",
     "Descriptor",
     "Directory",
     "FailedError",
     "Link",
     "Links",
+    "Listener",
+    "Machine",
     "Peer",
     "Program",
     "Server",
@@ -79,8 +84,11 @@ def __getattr__(name: str) -> Any:
     import importlib  # noqa: PLC0415
 
     modules = {
+        "Caller": "listener",
         "Link": "link",
         "Links": "link",
+        "Listener": "listener",
+        "Machine": "machine",
         "Peer": "peer",
         "Tcp": "tcp",
         "Trace": "trace",

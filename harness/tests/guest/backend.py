@@ -19,8 +19,10 @@ from groundup_guest.files import Files, FilesError
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
 from groundup_guest.rpc import Body, Channel, ChannelClosedError, Message
+from groundup_guest.surroundings import Surroundings
 
-NATIVE = {"addresses": {"4": "127.0.0.1", "6": "::1"}, "floor": 0.4}
+LOOPBACK = {"4": "127.0.0.1", "6": "::1"}
+NATIVE = {"addresses": LOOPBACK, "own": LOOPBACK, "floor": 0.4}
 PATIENCE = 30.0
 
 
@@ -48,9 +50,10 @@ class Outcome:
 class Backend:
     """One host, one server machine's programs."""
 
-    def __init__(self, programs: Programs, directory: Path) -> None:
+    def __init__(self, programs: Programs, surroundings: Surroundings, directory: Path) -> None:
         self.programs = programs
         self.files = Files(programs.home)
+        self.surroundings = surroundings
         self._directory = directory
         self._runs = 0
         self.wire_calls: list[tuple[str, Body]] = []
@@ -105,11 +108,10 @@ class Backend:
             try:
                 while (message := channel.poll()) is not None:
                     if "id" in message.body:
-                        wants_capture = message.body["method"] == "wire.packets"
                         answer = self._answer(message)
                         # The run does not wait for the answers to its last calls: it may be gone, its events are not.
                         with contextlib.suppress(ChannelClosedError):
-                            channel.send(answer, self.capture if wants_capture else b"")
+                            channel.send(*answer)
                     else:
                         outcome.events.append(message.body)
             except ChannelClosedError:
@@ -117,22 +119,25 @@ class Backend:
             poller.poll(PATIENCE * 1000)
             self.programs.pump(0)
 
-    def _answer(self, message: Message) -> Body:
+    def _answer(self, message: Message) -> tuple[Body, bytes]:
         number, method, params = message.body["id"], message.body["method"], message.body["params"]
         place, _, name = method.partition(".")
         if method in self.broken:
-            return rpc.failure(number, "the machine has caught fire")
+            return rpc.failure(number, "the machine has caught fire"), b""
         if place == "wire":
             self.wire_calls.append((name, params))
-            return rpc.response(number, {})
+            return rpc.response(number, {}), self.capture if name == "packets" else b""
         if name == "signal":
-            return rpc.response(number, self.programs.signal(params["handle"], params["signal"]))
+            return rpc.response(number, self.programs.signal(params["handle"], params["signal"])), b""
+        owner = self.surroundings if hasattr(self.surroundings, name) else self.programs
         try:
             if name == "tree":
-                return rpc.response(number, self.files.change(payload=message.payload, **params))
-            return rpc.response(number, getattr(self.programs, name)(**params))
+                return rpc.response(number, self.files.change(payload=message.payload, **params)), b""
+            found = getattr(owner, name)(**params)
         except (ProgramError, LaunchError, FilesError) as error:
-            return rpc.failure(number, str(error))
+            return rpc.failure(number, str(error)), b""
+        result, payload = found if isinstance(found, tuple) else (found, b"")
+        return rpc.response(number, result), payload
 
 
 HEADER = """

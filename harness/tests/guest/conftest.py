@@ -9,6 +9,7 @@ from groundup.paths import RECIPE
 from groundup_guest import confinement
 from groundup_guest.confinement import Confinement
 from groundup_guest.programs import Programs
+from groundup_guest.surroundings import Surroundings
 from tests.guest.backend import Backend
 
 HERE = Path(__file__).parent
@@ -49,4 +50,6 @@ def programs(tmp_path: Path, subject: Path, launcher: Path) -> Iterator[Programs
 @pytest.fixture
 def backend(programs: Programs, tmp_path: Path) -> Backend:
     """A host for runs of the plugin."""
-    return Backend(programs, tmp_path / "runs")
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n")
+    return Backend(programs, Surroundings(tmp_path / "home", hosts), tmp_path / "runs")

@@ -19,6 +19,7 @@ from groundup_guest.confinement import Confinement
 from groundup_guest.programs import Programs
 from groundup_guest.rehearsal import rehearse
 from groundup_guest.rpc import Channel, RpcError
+from groundup_guest.surroundings import Surroundings
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def call(channel: Channel, method: str, payload: bytes = b"", **params: Any) -> 
 
 
 def test_the_server_role_runs_a_program(tmp_path: Path, subject: Path, launcher: Path) -> None:
-    with agent(lambda _: ServerRole(Programs(Confinement(tmp_path, launcher)))) as channel:
+    with agent(lambda _: ServerRole(Programs(Confinement(tmp_path, launcher)), Surroundings(tmp_path))) as channel:
         assert call(channel, "ping") == {}
         assert call(channel, "install", subject.read_bytes(), name="subject", mode=0o755)["path"].endswith("/subject")
         started = call(channel, "start", argv=["subject"], ready=True, deadline=5)
@@ -60,7 +61,7 @@ def test_the_server_role_runs_a_program(tmp_path: Path, subject: Path, launcher:
 
 
 def test_nothing_that_is_asked_ends_the_agent(tmp_path: Path, launcher: Path) -> None:
-    with agent(lambda _: ServerRole(Programs(Confinement(tmp_path, launcher)))) as channel:
+    with agent(lambda _: ServerRole(Programs(Confinement(tmp_path, launcher)), Surroundings(tmp_path))) as channel:
         for method, params, words in (
             ("nonsense", {}, "the server agent has no method 'nonsense'"),
             ("wait", {"handle": 9, "deadline": 1}, "no program has the handle 9"),
