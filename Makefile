@@ -44,7 +44,7 @@ check: setup ## Check your work on a chapter: make check CH=01
 	@./groundup check $(if $(CH),$(CH),$(error say which chapter: make check CH=01))
 
 .PHONY: test
-test: setup $(BUILD)/packages-test $(BUILD)/venv/complete-dev ## Run all tests: the harness's own, then the proof of every chapter
+test: setup $(BUILD)/packages-test $(BUILD)/packages-fuzz $(BUILD)/venv/complete-dev ## Run all tests: the harness's own, then the proof of every chapter
 	@$(PYTHON) -m pytest -c harness/pyproject.toml --rootdir harness harness/tests $(PYTEST_ARGS)
 	@./groundup verify
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundup.cli import positive, reporting_errors
+from groundup.course.chapter import load
 from groundup.errors import EXIT_FAILED, EXIT_PASSED, MachineryError, UsageError
 from groundup.paths import BUILD, CHAPTERS, ROOT
 from groundup.report.text import visible_lines
@@ -138,11 +139,21 @@ async def _run(command: list[str], log: Path) -> int:
             await process.wait()
 
 
+def _compile_command(target: Target) -> list[str]:
+    """Return how a target is compiled: it includes the chapter's source, and is linked with what else belongs to it."""
+    chapter = load(target.source.parents[1])
+    files = [*chapter.files, *chapter.given]
+    others = [path for path in files if path.suffix == ".c" and path != chapter.source]
+    places = sorted({f"-iquote{path.parent}" for path in files})
+    return [*COMPILE, *places, "-o", str(target.program), str(target.source), *map(str, others)]
+
+
 async def _build(target: Target) -> None:
     target.corpus.mkdir(parents=True, exist_ok=True)
     target.findings.mkdir(exist_ok=True)
-    if await _run([*COMPILE, "-o", str(target.program), str(target.source)], target.log):
-        raise MachineryError(f"{target.source} does not compile:\n{target.log.read_text(errors='replace')}")
+    if await _run(_compile_command(target), target.log):
+        said = "\n".join(visible_lines(target.log.read_text(errors="replace"), most=LINES_OF_A_FINDING))
+        raise MachineryError(f"{_short(target.source)} does not compile", f"clang says:\n{said}")
 
 
 async def _fuzz(target: Target, seconds: int, slots: asyncio.Semaphore) -> bool:
@@ -190,7 +201,8 @@ def _short(path: Path) -> str:
 
 async def fuzz(chosen: list[Target], seconds: int, jobs: int) -> bool:
     """Fuzz each of the targets, `jobs` at a time. Return whether all was well."""
-    print(f"fuzzing {len(chosen)} targets for {seconds} seconds each, {jobs} at a time", flush=True)
+    count = "1 target" if len(chosen) == 1 else f"{len(chosen)} targets"
+    print(f"fuzzing {count} for {seconds} seconds each, {jobs} at a time", flush=True)
     slots = asyncio.Semaphore(jobs)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_fuzz(target, seconds, slots)) for target in chosen]
