@@ -65,11 +65,12 @@ def test_limits_of_the_body(server: Server, tcp: Tcp, rng: random.Random) -> Non
     peer = tcp.connect(program)
     body = rng.randbytes(BODY_LIMIT)
     pieces = [body[start : start + 64] for start in range(0, BODY_LIMIT, 64)]
-    peer.sends(echo(body) + chunked(*pieces, trailer=b"X: " + b"a" * 8000 + b"\r\n"))
-    echoed(peer, body, hint=f"A body of {BODY_LIMIT} bytes does not exceed the limit.")
-    echoed(
-        peer, body, hint=f"Chunks of {BODY_LIMIT} bytes together, without what stands around them, do not exceed it."
-    )
+    hint = f"A body of {BODY_LIMIT} bytes does not exceed the limit."
+    peer.sends(echo(body), hint=hint)
+    echoed(peer, body, hint=hint)
+    hint = f"Chunks of {BODY_LIMIT} bytes together, without what stands around them, do not exceed the limit."
+    peer.sends(chunked(*pieces, trailer=b"X: a\r\n"), hint=hint)
+    echoed(peer, body, hint=hint)
     too_long = request("Expect: 100-continue", f"Content-Length: {BODY_LIMIT + 1}", line="POST /echo HTTP/1.1")
     peer.sends(too_long)
     given_up(peer, 413, hint="The Content-Length says it: no 100, no waiting for the body.")
@@ -148,7 +149,7 @@ def test_unfinished_requests(server: Server, tcp: Tcp) -> None:
         hint = f"The client has stopped in the middle of the {where}: the time is up."
         answer = peer.receives_to_end(hint=hint)
         waited = time.monotonic() - began
-        assert not answer or answer.startswith((b"HTTP/1.1 408 ", b"HTTP/1.0 408 ")), (
+        assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), (
             f"A request that stopped in its {where} is answered by {answer[:40]!r}: it was never whole."
         )
         assert waited > 0.8 * PATIENCE, f"--timeout is {PATIENCE}, and {waited:.3f} s were waited. Milliseconds?"
@@ -179,7 +180,7 @@ def test_idle_connections(server: Server, tcp: Tcp) -> None:
 @read("socket(7), SO_RCVTIMEO", "RFC 9112, section 9.5")
 def test_slow_client(server: Server, tcp: Tcp) -> None:
     """A client that sends a byte now and then is answered, though its request takes longer than --timeout in all."""
-    limit, longest = 0.4, 0.0
+    limit, longest = 0.3, 0.0
     program = server.start("--port", "0", "--timeout", str(limit))
     for _ in range(3):
         peer = tcp.connect(program)
@@ -189,9 +190,7 @@ def test_slow_client(server: Server, tcp: Tcp) -> None:
         while time.monotonic() - began < 1.25 * limit and longest < limit / 2:
             end += 1
             peer.sends(message[end - 1 : end], of=message)
-            peer.stays_silent_until(
-                program.has_read(peer), hint="It is a silence that --timeout limits, not a request."
-            )
+            program.settles()  # takes some milliseconds, which is what is wanted here
             longest, last = max(longest, time.monotonic() - last), time.monotonic()
         if longest < limit / 2:  # else the machines were slow themselves: once more
             peer.sends(message[end:], of=message)

@@ -112,19 +112,16 @@ def test_host(server: Server, tcp: Tcp) -> None:
         answered(peer, hint=f"`Host: {host}` is in order.")
 
 
-@points(3)
+@points(2)
 @needs("test_forms_of_fields")
-@read("RFC 9112, section 5", "RFC 9112, section 5.1", "RFC 9112, section 5.2", "RFC 9112, section 2.2")
+@read("RFC 9112, section 5", "RFC 9112, section 5.1", "RFC 9112, section 2.2")
 def test_bad_field_lines(server: Server, tcp: Tcp) -> None:
-    """A field line is a name, a colon at once, and a value; white space before the colon or the line is refused."""
+    """A field line is a name of token characters, a colon directly behind it, and a value: anything else is refused."""
     program = server.start("--port", "0")
     smuggler = "Content-Length"
     for line, why in (
         (f"{smuggler} : 0", "White space before the colon: one reader knows this field, another does not."),
         (f"{smuggler}\t: 0", "White space before the colon: one reader knows this field, another does not."),
-        (f"X-Folded: a\r\n {smuggler}: 0", "A line that begins with a space was once part of the one before."),
-        (f"X-Folded: a\r\n\t{smuggler}: 0", "A line that begins with a tab was once part of the one before."),
-        ("X-Folded: a\r\n ", "A line of nothing but a space does not end the head."),
         ("no field at all", "There is no colon."),
         (": 0", "There is no name."),
         ("X Y: a", "There is a space in the name."),
@@ -135,6 +132,23 @@ def test_bad_field_lines(server: Server, tcp: Tcp) -> None:
         refused(program, tcp, request(line), hint=f"The field line is {line!r}. {why}")
     first = request(" X-First: a", host=None) + request()
     refused(program, tcp, first, hint="White space before the first field (RFC 9112, section 2.2).")
+
+
+@points(1)
+@needs("test_bad_field_lines")
+@read("RFC 9112, section 5.2")
+def test_folded_lines(server: Server, tcp: Tcp) -> None:
+    """A line that begins with white space, and once belonged to the field before it, is refused."""
+    program = server.start("--port", "0")
+    for line, why in (
+        (
+            "X-Folded: a\r\n Content-Length: 0",
+            "To one reader the second line is a field, to another a part of the first.",
+        ),
+        ("X-Folded: a\r\n\tb", "It begins with a tab."),
+        ("X-Folded: a\r\n ", "A line of nothing but a space does not end the head."),
+    ):
+        refused(program, tcp, request(line), hint=f"The field lines are {line!r}. {why}")
 
 
 @points(2)
@@ -193,11 +207,11 @@ def test_two_lengths(server: Server, tcp: Tcp) -> None:
     refused(program, tcp, old, hint="HTTP/1.0 has no Transfer-Encoding: whoever sent it may not know where this ends.")
 
 
-@points(3)
+@points(2)
 @needs("test_bodies_by_length")
 @read("RFC 9110, section 8.6", "RFC 9112, section 6.3", "strtoul(3)")
 def test_bad_content_lengths(server: Server, tcp: Tcp) -> None:
-    """A Content-Length is digits and nothing else, and there is one: a sign, a list, a second one is 400."""
+    """A Content-Length is digits and nothing else, and there is one: a sign, a list, a second value is 400."""
     program = server.start("--port", "0")
     for value, why in (
         ("-1", "It has a sign."),
@@ -208,19 +222,31 @@ def test_bad_content_lengths(server: Server, tcp: Tcp) -> None:
         ("5 5", "There is a space in it."),
         ("5.0", "It has a point."),
         ("5,", "It is a list."),
-        ("5, 5", "It is a list; that its values agree does not help, for nobody writes that who means well."),
         ("5, 6", "It is a list, and its values differ."),
         ("five", "It is a word."),
     ):
         message = request(f"Content-Length: {value}", line="POST /echo HTTP/1.1", body=b"hello")
         refused(program, tcp, message, hint=f"Content-Length is `{value}`. {why}")
-    for second in ("6", "5", "05"):
-        hint = f"Content-Length is there twice, 5 and {second}: this contract refuses that, even if they agree."
-        refused(program, tcp, echo(b"hello", f"content-length: {second}"), hint=hint)
     for number in (2**31 + 5, 2**32 + 5, 2**63 + 5, 2**64 + 5, 10**40):
         hint = f"Content-Length is {number}: cut to an int, or a size_t, it might look small. It is 413, or 400."
         message = request(f"Content-Length: {number}", line="POST /echo HTTP/1.1", body=b"hello")
         refused(program, tcp, message, {400, 413}, hint=hint)
+    for second in ("6", "0", "10"):
+        hint = f"Content-Length is there twice, 5 and {second}: this reader takes the one, another the other."
+        refused(program, tcp, echo(b"hello", f"content-length: {second}"), hint=hint)
+
+
+@points(1)
+@needs("test_bad_content_lengths")
+@read("RFC 9110, section 8.6", "RFC 9112, section 6.3")
+def test_content_length_twice(server: Server, tcp: Tcp) -> None:
+    """Content-Length twice, or a list, is refused even if its values agree."""
+    program = server.start("--port", "0")
+    for fields in (("Content-Length: 5",), ("Content-Length: 05",)):
+        hint = f"The fields are Content-Length: 5 and {fields[0]}. No honest client sends that: refuse it."
+        refused(program, tcp, echo(b"hello", *fields), hint=hint)
+    message = request("Content-Length: 5, 5", line="POST /echo HTTP/1.1", body=b"hello")
+    refused(program, tcp, message, hint="Content-Length is `5, 5`. No honest client sends that: refuse it.")
 
 
 @points(2)
@@ -231,10 +257,10 @@ def test_bad_transfer_codings(server: Server, tcp: Tcp) -> None:
     program = server.start("--port", "0")
     line, body = "POST /echo HTTP/1.1", b"5\r\nhello\r\n0\r\n\r\n"
     for value, status, why in (
-        ("chunked, gzip", {400}, "chunked is not the last."),
-        ("chunked, chunked", {400}, "chunked is there twice."),
-        ("chunked, identity", {400}, "chunked is not the last."),
-        ("", {400}, "There is no coding in it."),
+        ("chunked, gzip", {400, 501}, "chunked is not the last."),
+        ("chunked, chunked", {400, 501}, "chunked is there twice."),
+        ("chunked, identity", {400, 501}, "chunked is not the last."),
+        ("", {400, 501}, "There is no coding in it."),
         ("gzip", {400, 501}, "Where the body ends cannot be known."),
         ("chunke", {400, 501}, "It is not known, and where the body ends cannot be known."),
         ("xchunked", {400, 501}, "It is not known, and where the body ends cannot be known."),
@@ -244,9 +270,9 @@ def test_bad_transfer_codings(server: Server, tcp: Tcp) -> None:
         message = request(f"Transfer-Encoding: {value}", line=line, body=body)
         refused(program, tcp, message, status, hint=f"Transfer-Encoding is `{value}`. {why}")
     twice = request("Transfer-Encoding: chunked", "Transfer-Encoding: chunked", line=line, body=body)
-    refused(program, tcp, twice, hint="Two fields of one name are one list: chunked, chunked.")
+    refused(program, tcp, twice, {400, 501}, hint="Two fields of one name are one list: chunked, chunked.")
     hidden = request("Transfer-Encoding: chunked", "X: a", "Transfer-Encoding: x", line=line, body=body)
-    refused(program, tcp, hidden, hint="Two fields of one name are one list, and x is the last in it.")
+    refused(program, tcp, hidden, {400, 501}, hint="Two fields of one name are one list, and x is the last in it.")
 
 
 @points(2)
@@ -267,7 +293,6 @@ def test_bad_chunks(server: Server, tcp: Tcp) -> None:
         (b"g", "g is no digit of base 16."),
         (b"5 5", "There is a space in it."),
         (b"5,a", "A comma begins no extension."),
-        (b"5;a\x01", "There is a control character in the extension."),
     ):
         hint = f"A chunk's size is `{size.decode('latin-1')}`. {why}"
         refused(program, tcp, head + size + b"\r\nhello\r\n0\r\n\r\n", hint=hint)
@@ -291,7 +316,7 @@ def test_bad_chunks(server: Server, tcp: Tcp) -> None:
 def test_other_expectations(server: Server, tcp: Tcp) -> None:
     """An expectation other than 100-continue is 417, without waiting for a body."""
     program = server.start("--port", "0")
-    for value in ("200-ok", "100-continued", "100-continue, x=y"):
+    for value in ("200-ok", "100-continued", "x=y"):
         hint = f"`Expect: {value}` cannot be met, and the client wants to know before it sends its body."
         refused(program, tcp, request(f"Expect: {value}"), 417, hint=hint)
     peer = tcp.connect(program)

@@ -248,3 +248,32 @@ while count < 1 << 18 or mistake == "all":
 peer.close()
 signal.pause()
 """
+
+
+def test_silence_after_an_answer_does_not_wait_for_a_late_acknowledgement(backend: Backend) -> None:
+    backend.programs.install("answers", ANSWERER)
+    source = """
+def test_a(server, tcp):
+    program = server.start()
+    peer = tcp.connect(program)
+    for _ in range(20):
+        peer.sends(b"x")
+        peer.receives(b"ok")
+        peer.stays_silent_until(program.has_read(peer))
+"""
+    result = backend.run(source, program="answers", floor=10.0).only
+    assert (result["outcome"], result["message"]) == ("pass", "")
+    assert result["seconds"] < 5.0, "one silence has cost a whole deadline"
+
+
+ANSWERER = b"""#!/usr/bin/env python3
+import signal, socket, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+listener = socket.create_server(("127.0.0.1", 0))
+print("listening on tcp:127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+peer = listener.accept()[0]
+while peer.recv(10):
+    peer.send(b"ok")
+peer.close()
+signal.pause()
+"""
