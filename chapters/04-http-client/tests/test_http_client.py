@@ -51,7 +51,7 @@ def rejects(server: Server, listener: Listener, response: bytes, *, hint: str = 
     program, peer = asked(server, listener)
     peer.sends(response, hint=hint)
     program.exits(RESPONSE, hint=hint)
-    program.prints_one_line(matching="^http-client: .+", hint=hint)
+    program.prints_one_line(matching="http-client: .+", hint=hint)
 
 
 def chunked(body: bytes, sizes: list[int]) -> bytes:
@@ -134,7 +134,7 @@ def test_urls_refused(server: Server, tcp: Tcp) -> None:
     ):
         program = server.run(url)
         program.exits(2, hint=hint)
-        program.prints_one_line(matching="^http-client: .+", hint=hint)
+        program.prints_one_line(matching="http-client: .+", hint=hint)
     listener.sees_nobody()
     asked(server, listener)
 
@@ -153,7 +153,7 @@ def test_options(server: Server, tcp: Tcp) -> None:
     ):
         wrong = server.run(*arguments)
         wrong.exits(2, hint=hint)
-        wrong.prints_one_line(matching="^http-client: .+", hint=hint)
+        wrong.prints_one_line(matching="http-client: .+", hint=hint)
     listener.sees_nobody()
     asked(server, listener, "--timeout", "2.5")
 
@@ -230,12 +230,12 @@ def test_nobody_there(server: Server, tcp: Tcp) -> None:
     listener.closes()
     refused = server.run(listener.url())
     refused.exits(UNREACHABLE)
-    refused.prints_one_line(matching="refused")
+    refused.prints_one_line(matching="http-client: .*refused.*")
     unknown = server.run("http://nobody.invalid/")
     unknown.exits(
         UNREACHABLE, hint="getaddrinfo(3) does not set errno: its result says what is wrong, gai_strerror why."
     )
-    unknown.prints_one_line(matching="^http-client: .+")
+    unknown.prints_one_line(matching="http-client: .+")
 
 
 @points(3)
@@ -250,7 +250,7 @@ def test_time_to_connect(server: Server) -> None:
     )
     lived = program.seconds
     assert lived > 0.9 * PATIENCE, f"It gave up too early: --timeout {PATIENCE}, and it ended after {lived:.3f} s."
-    program.prints_one_line(matching="^http-client: .+")
+    program.prints_one_line(matching="http-client: .+")
 
 
 @points(2)
@@ -407,7 +407,7 @@ def test_end_without_a_close(server: Server, tcp: Tcp) -> None:
     ):
         program, peer = asked(server, listener)
         peer.sends(response)
-        program.exits(0, within=1.0, hint=hint)
+        program.exits(0, hint=hint)
         program.wrote(body, hint=hint)
 
 
@@ -445,7 +445,7 @@ def test_truncated(server: Server, tcp: Tcp) -> None:
     ):
         program = answered(server, listener, response, hint=hint)
         program.exits(RESPONSE, hint=hint)
-        program.prints_one_line(matching="^http-client: .+", hint=hint)
+        program.prints_one_line(matching="http-client: .+", hint=hint)
 
 
 @points(2)
@@ -461,7 +461,7 @@ def test_reset(server: Server, tcp: Tcp) -> None:
         peer.stays_silent_until(program.has_read(peer))
         peer.resets()
         program.exits(RESPONSE, hint=hint)
-        program.prints_one_line(matching="^http-client: .+")
+        program.prints_one_line(matching="http-client: .+")
 
 
 @points(3)
@@ -635,10 +635,10 @@ def test_output_that_fails(server: Server, tcp: Tcp) -> None:
     hint = "write(2) has failed, and nobody looked: what was asked for is not there."
     full = answered(server, listener, OK, "-o", "/dev/full")
     full.exits(1, hint=f"/dev/full takes nothing (ENOSPC). {hint}")
-    full.prints_one_line(matching="^http-client: .+")
+    full.prints_one_line(matching="http-client: .+")
     missing = server.run("-o", "no/such/directory", listener.url())
     missing.exits(1, hint="There is no such directory: say so before anything is asked of the server.")
-    missing.prints_one_line(matching="^http-client: .+")
+    missing.prints_one_line(matching="http-client: .+")
     unread, peer = asked(server, listener)
     unread.loses_its_reader()
     peer.sends(OK)
@@ -745,7 +745,7 @@ def test_too_many_redirects(server: Server, tcp: Tcp) -> None:
         peer.receives_request(target="/loop")
         peer.sends(MOVED % b"/loop")
     program.exits(REDIRECTS, hint="Two pages that lead to each other do so for ever: count.")
-    program.prints_one_line(matching="^http-client: .+")
+    program.prints_one_line(matching="http-client: .+")
     listener.sees_nobody(hint="The sixth redirect was followed; five are the limit.")
 
 
@@ -764,7 +764,7 @@ def test_redirects_not_followed(server: Server, tcp: Tcp) -> None:
         program, peer = asked(server, listener)
         peer.sends(MOVED % location)
         program.exits(RESPONSE, hint=hint)
-        program.prints_one_line(matching=f"^http-client: .*{words}", hint=hint)
+        program.prints_one_line(matching=f"http-client: .*{words}.*", hint=hint)
     listener.sees_nobody()
     for status in (301, 304, 201):
         location = b"" if status == 301 else b"Location: /x\r\n"
