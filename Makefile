@@ -14,7 +14,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-$(BUILD)/packages $(BUILD)/packages-lint $(BUILD)/packages-test: $(BUILD)/%: harness/% harness/install-packages
+$(BUILD)/packages $(BUILD)/packages-lint $(BUILD)/packages-test $(BUILD)/packages-fuzz: $(BUILD)/%: harness/% harness/install-packages
 	@harness/install-packages $<
 	@mkdir -p $(@D) && touch $@
 
@@ -44,7 +44,7 @@ check: setup ## Check your work on a chapter: make check CH=01
 	@./groundup check $(if $(CH),$(CH),$(error say which chapter: make check CH=01))
 
 .PHONY: test
-test: setup $(BUILD)/packages-test $(BUILD)/venv/complete-dev ## Run all tests: the harness's own, then the proof of every chapter
+test: setup $(BUILD)/packages-test $(BUILD)/packages-fuzz $(BUILD)/venv/complete-dev ## Run all tests: the harness's own, then the proof of every chapter
 	@$(PYTHON) -m pytest -c harness/pyproject.toml --rootdir harness harness/tests $(PYTEST_ARGS)
 	@./groundup verify
 
@@ -52,7 +52,13 @@ test: setup $(BUILD)/packages-test $(BUILD)/venv/complete-dev ## Run all tests: 
 bench: setup ## Measure what a learner waits for
 	@PYTHONPATH=harness $(PYTHON) -m groundup.bench
 
-C_SOURCES = $(wildcard chapters/*/*.c vm/*.c)
+TIME := 60
+
+.PHONY: fuzz
+fuzz: $(BUILD)/packages-fuzz $(BUILD)/venv/complete ## Throw mutated input at the solutions' parsers: make fuzz TIME=60 ONLY=03
+	@PYTHONPATH=harness $(PYTHON) -m groundup.fuzz --seconds $(TIME) $(ONLY)
+
+C_SOURCES = $(wildcard chapters/*/*.c chapters/*/fuzz/*.c vm/*.c)
 C_HEADERS = $(wildcard chapters/*/*.h)
 # What chapters take from elsewhere in the course is beside their own files only where they are compiled.
 C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters/given

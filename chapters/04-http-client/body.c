@@ -167,7 +167,9 @@ int body_receive(struct connection *connection, enum framing framing, uint64_t l
         status = body_copy_chunks(connection, output);
         break;
     case FRAMING_LENGTH:
-        status = body_copy(connection, output, length);
+        /* To body_copy UINT64_MAX means the end of the stream; and so many bytes will never have come. */
+        status = length == UINT64_MAX ? fail_malformed(connection, "a Content-Length beyond all measure")
+                                      : body_copy(connection, output, length);
         break;
     case FRAMING_CLOSE:
         return body_copy(connection, output, UINT64_MAX);

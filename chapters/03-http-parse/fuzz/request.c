@@ -1,0 +1,277 @@
+/* Fuzzes the parser of requests: what a connection brings is understood in the same way however it is cut,
+ * nothing is looked at that has not come, and what is accepted can be told from the outside to be fit for it.
+ *
+ * An input is what a peer sends in one connection. There is no separate input for the cuts: that a seed can
+ * be read, and written by hand, is worth more. */
+#define main http_parse_main
+/* The parser's functions are static. */
+#include "../http-parse.c" // NOLINT(bugprone-suspicious-include)
+#undef main
+#include <sanitizer/asan_interface.h>
+
+enum {
+    MARGIN = 64, /* bytes behind those that have come that may not be touched: it costs time for each piece */
+    FNV_PRIME = 0x1b3 /* of the 64-bit FNV-1a hash, its last digits; the rest is 1 << 40 */
+};
+
+/* What came of a conversation: two of the same bytes have to be equal in all of this. */
+struct summary {
+    uint64_t digest; /* of everything that was understood */
+    size_t consumed; /* bytes of the requests that were whole */
+    unsigned requests;
+    int verdict; /* on what is behind them */
+};
+
+/* How many bytes the next read brings, of LEFT > 0 that have not come yet and begin at NEXT. */
+typedef size_t cut_function(const char *next, size_t left);
+
+static size_t cut_nowhere(const char *next, size_t left)
+{
+    (void)next;
+    return left;
+}
+
+static size_t cut_everywhere(const char *next, size_t left)
+{
+    (void)next;
+    (void)left;
+    return 1;
+}
+
+/* The first byte of a piece says how long that is: so it is the fuzzer that chooses. */
+static size_t cut_by_content(const char *next, size_t left)
+{
+    const size_t size = 1 + (unsigned char)*next % 31;
+    return size < left ? size : left;
+}
+
+/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
+ * inlined, so that a trace shows the line that called it. */
+__attribute__((noinline)) static void require(bool holds, const char *what)
+{
+    if (!holds) {
+        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
+        abort();
+    }
+}
+
+static void digest_add(struct summary *summary, const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        summary->digest = (summary->digest ^ (unsigned char)data[i]) * ((UINT64_C(1) << 40) + FNV_PRIME);
+    }
+}
+
+/* Lengths too: of "ab" and "c" must come something else than of "a" and "bc". */
+static void digest_slice(struct summary *summary, struct slice slice)
+{
+    digest_add(summary, (const char *)&slice.length, sizeof slice.length);
+    digest_add(summary, slice.start, slice.length);
+}
+
+static void digest_request(struct summary *summary, const struct request *request)
+{
+    const struct slice slices[] = {request->method, request->target, request->path, request->fields,
+                                   request->body};
+    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
+        digest_slice(summary, slices[i]);
+    }
+    const char flags[] = {(char)request->minor, (char)request->closes, (char)request->awaits_continue};
+    digest_add(summary, flags, sizeof flags);
+}
+
+/* Does SLICE lie in the SIZE bytes that start at START? */
+static bool lies_in(struct slice slice, const char *start, size_t size)
+{
+    return slice.length == 0 || (slice.start >= start && slice.start + slice.length <= start + size);
+}
+
+static unsigned fields_called(struct slice fields, const char *wanted)
+{
+    unsigned count = 0;
+    struct slice name;
+    for (struct slice value; field_next(&fields, &name, &value);) {
+        count += slice_is_nocase(name, wanted);
+    }
+    return count;
+}
+
+/* Each line of its own: what the parser's own functions make of it does not count here. */
+static void require_field_lines(struct slice fields)
+{
+    while (fields.length > 0) {
+        const char *feed = memchr(fields.start, '\n', fields.length);
+        require(feed != NULL && feed - fields.start >= 3 && feed[-1] == '\r', "a field line ends in CRLF");
+        const size_t length = (size_t)(feed - 1 - fields.start);
+        require(fields.start[0] != ' ' && fields.start[0] != '\t', "a line is not folded");
+        require(memchr(fields.start, '\r', length) == NULL, "no carriage return stands alone");
+        require(memchr(fields.start, '\0', length) == NULL, "no NUL is in a field");
+        const char *colon = memchr(fields.start, ':', length);
+        require(colon != NULL && colon > fields.start, "a field line has a name and a colon");
+        require(colon[-1] != ' ' && colon[-1] != '\t', "no white space is between name and colon");
+        fields = slice_from(fields, length + 2);
+    }
+}
+
+/* Says FIELDS that there is one coding, and is that chunked? */
+static bool is_chunked_once(struct slice fields)
+{
+    unsigned codings = 0;
+    unsigned chunked = 0;
+    struct slice name;
+    struct slice coding;
+    for (struct slice value; field_next(&fields, &name, &value);) {
+        while (slice_is_nocase(name, "transfer-encoding") && list_next(&value, &coding)) {
+            codings++;
+            chunked += slice_is_nocase(coding, "chunked");
+        }
+    }
+    return codings == 1 && chunked == 1;
+}
+
+/* RFC 9112, sections 3.2 and 6.3: what two readers of a request could understand differently is refused. */
+static void require_one_framing(const struct request *request)
+{
+    const unsigned lengths = fields_called(request->fields, "content-length");
+    const unsigned codings = fields_called(request->fields, "transfer-encoding");
+    require(lengths <= 1, "a request has one Content-Length at most");
+    require(lengths == 0 || codings == 0, "a request has one framing");
+    require(request->minor > 0 || codings == 0, "HTTP/1.0 has no codings");
+    require(codings == 0 || is_chunked_once(request->fields), "no coding but chunked, once");
+    require(lengths > 0 || codings > 0 || request->body.length == 0, "a body is announced");
+    const unsigned hosts = fields_called(request->fields, "host");
+    require(hosts == 1 || (request->minor == 0 && hosts == 0), "HTTP/1.1 has one Host");
+}
+
+static void require_fit(const struct connection *connection)
+{
+    const struct parser *parser = &connection->parser;
+    const struct request *request = &parser->request;
+    require(parser->at <= connection->used && parser->kept <= parser->at, "no more is taken than was there");
+    const struct slice slices[] = {request->method, request->target, request->fields, request->body};
+    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
+        require(lies_in(slices[i], connection->bytes, parser->at), "a slice lies in what was taken");
+    }
+    require(request->method.length > 0 && slice_all(request->method, is_token), "a method is a token");
+    require(request->target.length > 0 && slice_all(request->target, is_target), "a target is visible");
+    require(request->path.length > 0 || slice_is(request->method, "CONNECT"), "a target has a path");
+    require(request->body.length <= BODY_LIMIT, "a body is within its limit");
+    require_field_lines(request->fields);
+    require_one_framing(request);
+}
+
+/* Is BODY what the chunks in SENT hold, SIZE bytes that the parser has accepted? Read in the plainest way. */
+static void require_chunks(struct slice body, const char *sent, size_t size)
+{
+    size_t found = 0;
+    for (size_t length = 1, at = 0; length > 0;) {
+        char *behind = NULL;
+        length = strtoul(sent + at, &behind, 16);
+        require(behind > sent + at, "a chunk begins with its size");
+        const char *feed = memchr(behind, '\n', size - (size_t)(behind - sent));
+        require(feed != NULL, "a chunk's size has a line");
+        at = (size_t)(feed + 1 - sent);
+        require(length <= size - at && length <= body.length - found,
+                "a chunk is no longer than what was sent");
+        require(memcmp(body.start + found, sent + at, length) == 0, "a chunk's data is in the body");
+        found += length;
+        at += length + 2;
+    }
+    require(found == body.length, "all chunks are the body");
+}
+
+/* Written down anew, an accepted request is the bytes that it was made of: so none of them went unseen. */
+static void require_same_bytes(const struct request *request, const char *sent, size_t consumed)
+{
+    while (consumed >= 2 && memcmp(sent, "\r\n", 2) == 0) { /* empty lines before a request */
+        sent += 2;
+        consumed -= 2;
+    }
+    char line[HEAD_LIMIT + 1];
+    const int length =
+        snprintf(line, sizeof line, "%.*s %.*s HTTP/1.%d\r\n", (int)request->method.length,
+                 request->method.start, (int)request->target.length, request->target.start, request->minor);
+    const size_t head = (size_t)length + request->fields.length + 2;
+    require(length > 0 && head <= HEAD_LIMIT && head <= consumed, "a head is within its limit");
+    require(memcmp(sent, line, (size_t)length) == 0, "a request line is what was sent");
+    require(memcmp(sent + length, request->fields.start, request->fields.length) == 0,
+            "fields are what was sent");
+    require(memcmp(sent + head - 2, "\r\n", 2) == 0, "an empty line ends the head");
+    if (fields_called(request->fields, "transfer-encoding") > 0) {
+        require_chunks(request->body, sent + head, consumed - head);
+    } else {
+        require(head + request->body.length == consumed, "head and body are all that was taken");
+        require(memcmp(sent + head, request->body.start, request->body.length) == 0,
+                "a body is what was sent");
+    }
+}
+
+/* Brings SIZE bytes as connection_read does, into a buffer of which no more may be looked at. */
+static void bring(struct connection *connection, const char *data, size_t size)
+{
+    connection->used = parser_compact(&connection->parser, connection->bytes, connection->used);
+    require(connection->used < sizeof connection->bytes, "there is room as long as the parser wants more");
+    char *place = connection->bytes + connection->used;
+    ASAN_UNPOISON_MEMORY_REGION(place, size);
+    memcpy(place, data, size);
+    connection->used += size;
+    ASAN_POISON_MEMORY_REGION(place + size, MARGIN);
+}
+
+/* Has the parser look at DATA, cut by CUT, one request after the other. */
+static struct summary converse_with(const char *data, size_t size, cut_function *cut)
+{
+    static struct connection connection;
+    ASAN_UNPOISON_MEMORY_REGION(connection.bytes, sizeof connection.bytes);
+    connection.parser = (struct parser){.state = REQUEST_LINE};
+    connection.used = 0;
+    struct summary summary = {.digest = 0};
+    size_t come = 0;
+    for (;;) {
+        summary.verdict = parser_feed(&connection.parser, connection.bytes, connection.used);
+        if (summary.verdict == MORE && come < size) {
+            size_t piece = cut(data + come, size - come);
+            piece = piece < READ_SIZE ? piece : READ_SIZE;
+            bring(&connection, data + come, piece);
+            come += piece;
+            continue;
+        }
+        if (summary.verdict != DONE) {
+            return summary;
+        }
+        const size_t left = connection.used - connection.parser.at;
+        const size_t end = come - left;
+        require_fit(&connection);
+        require_same_bytes(&connection.parser.request, data + summary.consumed, end - summary.consumed);
+        digest_request(&summary, &connection.parser.request);
+        summary.consumed = end;
+        summary.requests++;
+        if (connection.parser.request.closes) {
+            return summary;
+        }
+        ASAN_UNPOISON_MEMORY_REGION(connection.bytes, sizeof connection.bytes);
+        connection_next(&connection);
+        ASAN_POISON_MEMORY_REGION(connection.bytes + connection.used, MARGIN);
+    }
+}
+
+static void require_same(const struct summary *one, const struct summary *other)
+{
+    require(one->verdict == other->verdict, "the verdict does not depend on cuts");
+    require(one->requests == other->requests, "the number of requests does not depend on cuts");
+    require(one->consumed == other->consumed, "where requests end does not depend on cuts");
+    require(one->digest == other->digest, "what a request says does not depend on cuts");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *bytes = (const char *)data;
+    const struct summary whole = converse_with(bytes, size, cut_nowhere);
+    require(whole.verdict <= DONE || reason(whole.verdict)[0] != '\0',
+            "a refusal has a status that is known");
+    const struct summary single = converse_with(bytes, size, cut_everywhere);
+    require_same(&whole, &single);
+    const struct summary pieces = converse_with(bytes, size, cut_by_content);
+    require_same(&whole, &pieces);
+    return 0;
+}
