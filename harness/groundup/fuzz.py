@@ -29,6 +29,7 @@ LONGEST_INPUT = 20_000
 """Bytes: more than two heads of the longest kind that a chapter takes."""
 LINES_OF_A_FINDING = 30
 _ERROR = re.compile(r"^.*(ERROR: |runtime error: )", re.MULTILINE)
+_INCLUDED = re.compile(r'^#include "(?:[^"]*/)?([^"/]+\.c)"', re.MULTILINE)
 _END = re.compile(r"^(?:NOTE: |SUMMARY: |Shadow bytes around )", re.MULTILINE)
 """Begins what says nothing to whoever mends a chapter."""
 _FRAME = re.compile(rf"^ +#\d+ 0x\w+ +(?:in (\S+) +(?:{re.escape(str(ROOT))}/(\S+\.[ch](?::\d+)?)|))?.*$", re.MULTILINE)
@@ -140,10 +141,11 @@ async def _run(command: list[str], log: Path) -> int:
 
 
 def _compile_command(target: Target) -> list[str]:
-    """Return how a target is compiled: it includes the chapter's source, and is linked with what else belongs to it."""
+    """Return how a target is compiled: linked with what else the chapter has, but for what it includes, and main."""
     chapter = load(target.source.parents[1])
     files = [*chapter.files, *chapter.given]
-    others = [path for path in files if path.suffix == ".c" and path != chapter.source]
+    included = {*_INCLUDED.findall(target.source.read_text()), chapter.source.name}
+    others = [path for path in files if path.suffix == ".c" and path.name not in included]
     places = sorted({f"-iquote{path.parent}" for path in files})
     return [*COMPILE, *places, "-o", str(target.program), str(target.source), *map(str, others)]
 
