@@ -3,11 +3,13 @@
  *
  * An input is what a peer sends in one connection. There is no separate input for the cuts: that a seed can
  * be read, and written by hand, is worth more. */
-#define main http_parse_main
-/* The parser's functions are static. */
-#include "../http-parse.c" // NOLINT(bugprone-suspicious-include)
-#undef main
 #include <sanitizer/asan_interface.h>
+
+#define main http_parse_main
+/* Functions in them are static. */
+#include "../http-parse.c" // NOLINT(bugprone-suspicious-include)
+#include "../request.c"    // NOLINT(bugprone-suspicious-include)
+#undef main
 
 enum {
     MARGIN = 64, /* bytes behind those that have come that may not be touched: it costs time for each piece */

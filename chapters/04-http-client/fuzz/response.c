@@ -22,8 +22,12 @@ static FILE *quiet; /* what the client says of each of a million bad responses g
 #define write input_write
 #undef stderr
 #define stderr quiet
-/* The functions are static. */
+/* What is fuzzed, and what it stands on. */
+#include "../body.c"        // NOLINT(bugprone-suspicious-include)
+#include "../connection.c"  // NOLINT(bugprone-suspicious-include)
+#include "../fail.c"        // NOLINT(bugprone-suspicious-include)
 #include "../http-client.c" // NOLINT(bugprone-suspicious-include)
+#include "../response.c"    // NOLINT(bugprone-suspicious-include)
 #undef main
 #undef recv
 #undef poll

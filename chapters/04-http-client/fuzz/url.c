@@ -1,10 +1,13 @@
 /* Fuzzes the reader of URLs, and what becomes of a Location.
  *
  * An input is a URL; a second line, if there is one, is the Location in the answer to it. */
-#define main http_client_main
-/* The functions are static. */
-#include "../http-client.c" // NOLINT(bugprone-suspicious-include)
-#undef main
+#include "../url.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
  * inlined, so that a trace shows the line that called it. */

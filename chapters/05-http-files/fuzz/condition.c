@@ -1,10 +1,19 @@
 /* Fuzzes the readers of what conditions hold: dates, and lists of entity-tags.
  *
  * An input is the value of a field; a second line, if there is one, is the time that it is now. */
-#define main http_files_main
-/* The functions are static. */
-#include "../http-files.c" // NOLINT(bugprone-suspicious-include)
-#undef main
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Its functions are static. */
+#include "../conditions.c" // NOLINT(bugprone-suspicious-include)
+#include "../date.h"
+#include "report.h"
+
+const char program_name[] = "fuzz-condition";
 
 enum {
     DEFAULT_NOW = 784111777, /* Sun, 06 Nov 1994 08:49:37 GMT, the RFC's own example */

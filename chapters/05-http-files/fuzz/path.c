@@ -1,10 +1,26 @@
 /* Fuzzes what becomes of a name between URL, path and page: decoded, encoded, hidden or not, escaped.
  *
  * An input is the path of a request's target, as the parser of requests lets it through. */
-#define main http_files_main
-/* The functions are static. */
-#include "../http-files.c" // NOLINT(bugprone-suspicious-include)
-#undef main
+#define _GNU_SOURCE /* scandirat(3) */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Its functions are static. */
+#include "../listing.c" // NOLINT(bugprone-suspicious-include)
+#include "../path.h"
+#include "report.h"
+#include "slice.h"
+
+const char program_name[] = "fuzz-path";
+
+/* What chapter 03's parser lets through as part of a target. */
+static bool is_target(char byte)
+{
+    return byte > ' ' && byte < 0x7f && byte != '#';
+}
 
 /* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
  * inlined, so that a trace shows the line that called it. */

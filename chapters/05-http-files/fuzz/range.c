@@ -1,10 +1,17 @@
 /* Fuzzes the reader of Range fields against a plain one, which marks each byte that was asked for.
  *
  * An input is the value of a field; a second line, if there is one, is the size of the file. */
-#define main http_files_main
-/* The functions are static. */
-#include "../http-files.c" // NOLINT(bugprone-suspicious-include)
-#undef main
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Its functions are static. */
+#include "../ranges.c" // NOLINT(bugprone-suspicious-include)
+#include "report.h"
+
+const char program_name[] = "fuzz-range";
 
 enum {
     DEFAULT_SIZE = 1000,
