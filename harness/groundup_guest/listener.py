@@ -10,8 +10,8 @@ from groundup_guest import http, mistakes
 from groundup_guest.address import Address
 from groundup_guest.http import Request
 from groundup_guest.peer import Peer
+from groundup_guest.program import Program
 from groundup_guest.scene import Scene
-from groundup_guest.server import Program
 from groundup_guest.steps import count, preview, said
 
 LOOK_SECONDS = 0.1

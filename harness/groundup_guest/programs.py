@@ -19,6 +19,7 @@ from groundup_guest import proc
 from groundup_guest.confinement import Confinement
 from groundup_guest.launch import LaunchError, Orders, Spare, fork_spare, under_strace
 from groundup_guest.running import WHOLE, Exit, Kept, Running
+from groundup_guest.settling import FIRST_PAUSE, LONGEST_PAUSE, settled
 from groundup_guest.syscalls import Tracer
 
 READ_SIZE = 1 << 16
@@ -26,10 +27,6 @@ DRAIN_AT_EXIT = 1 << 20
 """What is read at most after a program's end: a child that goes on printing must not hold up the answer."""
 READY_SECONDS = 0.25
 """How long a program that has printed its ready line may take to come to rest before its descriptors are listed."""
-TICKING_SECONDS, BUSY_SHARE = 0.1, 0.2
-"""A program that has run for less than this share of at least so many seconds is not busy."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
-"""Seconds between two looks at a kernel state that cannot be waited for otherwise; doubled from one to the other."""
 
 
 class ProgramError(Exception):
@@ -130,7 +127,7 @@ class Programs:
         if (
             ready
             and line is not None
-            and self._settle(program, time.monotonic() + min(deadline, READY_SECONDS), looks=1)
+            and settled(program, self.pump, time.monotonic() + min(deadline, READY_SECONDS), looks=1)
         ):
             descriptors = proc.descriptor_numbers(spare.pid)
         return {
@@ -227,15 +224,15 @@ class Programs:
         allowed = None if descriptors is None else set(descriptors)
         pause = FIRST_PAUSE
         while True:
-            settled = self._settle(program, until)
+            at_rest = settled(program, self.pump, until)
             more = [] if allowed is None else sorted(set(proc.descriptor_numbers(program.spare.pid)) - allowed)
-            if not settled or not more or program.exit is not None or time.monotonic() + pause >= until:
+            if not at_rest or not more or program.exit is not None or time.monotonic() + pause >= until:
                 break
             self.pump(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         alive = program.exit is None
         return {
-            "settled": settled,
+            "settled": at_rest,
             "alive": alive,
             "exit": program.exit_dict(),
             "more": [proc.descriptor(program.spare.pid, number) for number in more] if alive else [],
@@ -258,7 +255,7 @@ class Programs:
         while True:
             found = proc.connection(local_port, peer_port)
             waiting = unread_matters and found is not None and found.unread > 0
-            if not waiting and self._settle(program, until):
+            if not waiting and settled(program, self.pump, until):
                 found = proc.connection(local_port, peer_port)
                 waiting = unread_matters and found is not None and found.unread > 0
                 if not waiting:
@@ -385,40 +382,6 @@ class Programs:
                 return False
             self.pump(left)
         return True
-
-    def _look(self, program: Running) -> tuple[bool, list[proc.Thread]]:
-        """Return whether something lives in the cell and none of it runs or waits for the disk; and the threads."""
-        threads = [thread for pid in program.spare.cell.processes() for thread in proc.threads(pid)]
-        living = [thread for thread in threads if thread.state not in "ZX"]
-        return bool(living) and all(thread.state not in "RD" for thread in living), threads
-
-    def _settle(self, program: Running, until: float, looks: int = 2) -> bool:
-        """Wait until so many looks in a row find the program blocked and its run time the same; see `settle`.
-
-        One look says that it waits for something; the second, a moment later, that this was not about to come. A
-        program that does something every few milliseconds, as with a timer, is at rest if it is blocked and has run for
-        a small part of a longer while.
-        """
-        pause, taken, alike = FIRST_PAUSE, 0, 0
-        began, first_run = time.monotonic(), -1
-        before: list[proc.Thread] = []
-        while program.exit is None:
-            blocked, threads = self._look(program)
-            alike = (alike + 1 if threads == before else 1) if blocked else 0
-            taken, before = taken + 1, threads
-            run = sum(thread.run_ns for thread in threads)
-            first_run = run if first_run < 0 else first_run
-            elapsed = time.monotonic() - began
-            idle = elapsed > TICKING_SECONDS and run - first_run < BUSY_SHARE * elapsed * 1e9
-            if alike >= looks or (blocked and idle):
-                return True
-            if taken > looks and time.monotonic() >= until:
-                return False
-            # Output that is still being drained may have blocked the writer: not settled while some comes.
-            if self.pump(pause):
-                alike, before = 0, []
-            pause = min(2 * pause, LONGEST_PAUSE)
-        return False
 
     def _close(self, program: Running, until: float) -> None:
         """Kill what is left in the cell, take the exit status, release everything."""

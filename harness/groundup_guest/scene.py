@@ -10,7 +10,7 @@ from groundup_guest.rpc import Body, Channel, ChannelClosedError, ProtocolError,
 from groundup_guest.steps import InfraError, Steps
 
 if TYPE_CHECKING:
-    from groundup_guest.server import Program
+    from groundup_guest.program import Program
 
 GRACE_SECONDS = 20.0
 """How much later than its own deadline a call may be answered before the machinery is said to hang."""

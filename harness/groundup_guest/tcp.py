@@ -7,8 +7,9 @@ import socket
 from groundup_guest.address import ANY, Address
 from groundup_guest.listener import Listener
 from groundup_guest.peer import Peer
+from groundup_guest.program import Program
 from groundup_guest.scene import Scene
-from groundup_guest.server import Program, Server
+from groundup_guest.server import Server
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from groundup_guest.directory import Directory
-from groundup_guest.server import Descriptor, Program, Server
+from groundup_guest.program import Descriptor, Program
+from groundup_guest.server import Server
 from groundup_guest.steps import FailedError, Steps
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from groundup_guest.program import Program
 from groundup_guest.scene import Scene
-from groundup_guest.server import Program, Server
+from groundup_guest.server import Server
 
 
 @dataclass(frozen=True, slots=True)

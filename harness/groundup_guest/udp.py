@@ -6,8 +6,9 @@ import time
 
 from groundup_guest import mistakes
 from groundup_guest.address import Address
+from groundup_guest.program import Condition, Program
 from groundup_guest.scene import Scene
-from groundup_guest.server import Condition, Program, Server
+from groundup_guest.server import Server
 from groundup_guest.steps import count, preview
 from groundup_guest.tcp import FAMILIES, target
 
