@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "slice.h"
+
 static const char *const weekdays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
 static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -28,10 +30,52 @@ const char *date_format(time_t time, char *text)
     */
 }
 
+/* BEGIN SOLUTION */
+static bool is_letter(char byte)
+{
+    return is_alphanumeric(byte) && !is_digit(byte);
+}
+
+/* Does BYTE stand where SHAPE says? There 0 is a digit, _ a digit or a space, a is a letter, the rest itself.
+ */
+static bool fits(char byte, char shape)
+{
+    switch (shape) {
+    case '0':
+        return is_digit(byte);
+    case '_':
+        return is_digit(byte) || byte == ' ';
+    case 'a':
+        return is_letter(byte);
+    default:
+        return byte == shape;
+    }
+}
+
+/* Is TEXT of this SHAPE, in which * is any number of letters? */
+static bool has_shape(const char *text, const char *shape)
+{
+    for (; *shape != '\0'; shape++) {
+        if (*shape == '*') {
+            while (is_letter(*text)) {
+                text++;
+            }
+        } else if (!fits(*text++, *shape)) {
+            return false;
+        }
+    }
+    return *text == '\0';
+}
+/* END SOLUTION */
+/* STARTER: */
+
 bool date_parse(const char *text, time_t now, time_t *time)
 {
     /* BEGIN SOLUTION */
-    /* strptime(3) speaks the user's language as well, but only in a program that calls setlocale(3). */
+    /* strptime(3) alone would take "SunNov 6 8:4:37 94" as well. It speaks the user's language, but only in a
+     * program that calls setlocale(3). */
+    static const char *const shapes[] = {"aaa, 00 aaa 0000 00:00:00 GMT", "aaa aaa _0 00:00:00 0000",
+                                         "*, 00-aaa-00 00:00:00 GMT"};
     static const char *const forms[] = {
         "%a, %d %b %Y %H:%M:%S GMT", /* Sun, 06 Nov 1994 08:49:37 GMT */
         "%a %b %d %H:%M:%S %Y",      /* Sun Nov  6 08:49:37 1994 */
@@ -41,7 +85,7 @@ bool date_parse(const char *text, time_t now, time_t *time)
         struct tm utc = {0};
         struct tm today = {0};
         const char *end = strptime(text, forms[form], &utc);
-        if (end == NULL || *end != '\0') {
+        if (end == NULL || *end != '\0' || !has_shape(text, shapes[form])) {
             continue;
         }
         if (form == 2 && gmtime_r(&now, &today) != NULL) {

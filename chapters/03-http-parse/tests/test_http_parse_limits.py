@@ -166,13 +166,14 @@ def test_idle_connections(server: Server, tcp: Tcp) -> None:
     unused = tcp.connect(program)
     unused.sees_close(hint=hint)
     unused.closes()
-    used = tcp.connect(program)
-    silent(program, used, GET)
-    answered(used)
-    used.sees_close(hint=hint)
-    peer = tcp.connect(program)  # while the idle one is still open at its end
+    program.signals(signal.SIGSTOP)  # the kernel takes connections and bytes: neither waits when its time begins to run
+    used, peer = tcp.connect(program), tcp.connect(program)
+    used.sends(GET)
     peer.sends(LAST)
+    program.signals(signal.SIGCONT)
+    answered(used)
     answered(peer, hint="The server waits for an idle client, which neither asks nor closes.")
+    used.sees_close(hint=hint)
 
 
 @points(1)

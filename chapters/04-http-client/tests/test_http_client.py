@@ -276,9 +276,9 @@ def test_drips(server: Server, tcp: Tcp) -> None:
     listener = tcp.listens()
     hint = "A limit that each byte renews is none: compute a deadline once, and wait for what is left of it."
     for start in (b"", HEAD + b"Content-Length: 2000\r\n\r\n"):
-        program, peer = asked(server, listener, "--timeout", str(PATIENCE))
+        program, peer = asked(server, listener, "--timeout", str(2 * PATIENCE))  # a drop has to come within it
         peer.sends(start)
-        peer.drips(HEAD + b"X-Drip: " + b"drip" * 250, 2 * PATIENCE, hint=hint)
+        peer.drips(HEAD + b"X-Drip: " + b"drip" * 250, 4 * PATIENCE, hint=hint)
         program.exits(TIMED_OUT, hint=hint)
 
 

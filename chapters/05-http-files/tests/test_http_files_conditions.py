@@ -139,7 +139,8 @@ def test_if_modified_since(server: Server, tcp: Tcp) -> None:
         ("Thu, 31 Mar 1994 23:59:59 GMT", 200, "The file was modified later."),
     ):
         asks(peer, "/a", f"If-Modified-Since: {value}", status=status, hint=hint)
-    for value in ("yesterday", "784111778", "Sun, 06 Nov 2094", SHOWN.replace("1994", "2094") + " and more", '"x"'):
+    later = SHOWN.replace("1994", "2094")
+    for value in ("yesterday", "784111778", later[:16], f"{later} and more", later.replace(" 0", " "), '"x"'):
         asks(peer, "/a", f"If-Modified-Since: {value}", body=b"abc", hint="What is no date is ignored, all of it.")
     asks(
         peer,
