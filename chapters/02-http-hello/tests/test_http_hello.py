@@ -188,14 +188,14 @@ def test_head_limit(server: Server, tcp: Tcp) -> None:
     endless.sends(start + b"a" * (HEAD_LIMIT - len(start) - 1))
     endless.stays_silent_until(program.has_read(endless))
     endless.sends(b"a" * HEAD_LIMIT)  # there is room for one of them
-    endless.sees_end(hint="A head without its blank line is no request: there is nothing to answer.")
+    hint = (
+        "When the buffer is full and the blank line not in it, the conversation is over: another read(2) would write "
+        "behind the buffer's end, or wait for what it has no room for, and there is nothing to answer."
+    )
+    endless.sees_end(hint=hint)
     peer = tcp.connect(program)
     peer.sends(REQUEST)
-    answered(
-        peer,
-        hint="When the buffer is full and the blank line not in it, the conversation is over: another read(2) would "
-        "write behind the buffer's end, or wait for what it has no room for.",
-    )
+    answered(peer, hint=hint)
 
 
 @points(4)
