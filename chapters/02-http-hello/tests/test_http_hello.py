@@ -14,7 +14,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: ground\r\n\r\n"
 PAGE = b"hello from the ground up"
 HEAD_LIMIT = 8192
 """Bytes of a request's head that the server takes: the lesson's contract."""
-PATIENCE = 0.1
+PATIENCE = 0.2
 """Seconds for --timeout where a test waits for it to pass."""
 
 
@@ -284,7 +284,7 @@ def test_silent_client_is_given_up(server: Server, tcp: Tcp) -> None:
 @read("socket(7), SO_RCVTIMEO", "RFC 9112, section 9.6")
 def test_client_that_stays_after_its_answer(server: Server, tcp: Tcp) -> None:
     """A client that keeps its side open after the answer is waited for no longer than --timeout."""
-    program = server.start("--port", "0", "--timeout", str(PATIENCE / 2))
+    program = server.start("--port", "0", "--timeout", str(PATIENCE / 4))
     program.signals(signal.SIGSTOP)
     staying, peer = tcp.connect(program), tcp.connect(program)
     staying.sends(REQUEST)
