@@ -133,10 +133,11 @@ static uint64_t digest(const char *data, size_t size)
 }
 
 /* Returns where the body begins in DATA, which holds a whole head of a final response, and perhaps interim
- * ones before it. */
-static size_t body_start(const char *data, size_t size)
+ * ones before it; sets HEAD to where that head begins. */
+static size_t body_start(const char *data, size_t size, size_t *head)
 {
     for (size_t at = 0;;) {
+        *head = at;
         const char *end = memmem(data + at, size - at, "\r\n\r\n", 4);
         require(end != NULL, "a head ends in an empty line");
         const bool final = data[at + strlen("HTTP/1.1 ")] != '1';
@@ -190,9 +191,10 @@ static void require_chunks(const char *text, size_t size)
 static void require_delivered(const char *data, size_t size, const struct response *response,
                               enum framing framing)
 {
-    const size_t start = body_start(data, size);
+    size_t head = 0; /* what an interim response says of lengths means nothing */
+    const size_t start = body_start(data, size, &head);
     if (framing == FRAMING_LENGTH) {
-        require_lengths(data, start, response->length);
+        require_lengths(data + head, start - head, response->length);
     }
     if (framing == FRAMING_CHUNKED) {
         require_chunks(data + start, size - start);
