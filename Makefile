@@ -65,7 +65,7 @@ C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters/given -i
 SHELL_SOURCES := groundup harness/install-packages vm/build-image .ci/run
 
 .PHONY: lint
-lint: $(BUILD)/packages-lint $(BUILD)/venv/complete-dev ## Check the form of every source file
+lint: $(BUILD)/packages-lint $(BUILD)/packages-fuzz $(BUILD)/venv/complete-dev ## Check the form of every source file
 	@cd harness && $(PYTHON) -m ruff check --quiet --config pyproject.toml . ../chapters
 	@cd harness && $(PYTHON) -m ruff format --quiet --check --config pyproject.toml . ../chapters
 	@cd harness && $(PYTHON) -m mypy && MYPYPATH=. $(PYTHON) -m mypy ../chapters/*/tests/*.py
