@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from groundup.link.diagram import draw
 from groundup.link.pcapng import INTERFACE_DESCRIPTION, SECTION_HEADER
-from groundup.link.pcapng_reader import read
 from groundup.result import ChapterResult, Outcome, TestResult
 
 LESSON_LINK = "eth0"
@@ -39,6 +37,10 @@ def with_pictures(result: ChapterResult, directory: Path, windows: Mapping[str, 
 
 
 def _picture(path: Path, window: Window) -> str:
+    # Only for a failure: every run would wait for the import.
+    from groundup.link.diagram import draw  # noqa: PLC0415
+    from groundup.link.pcapng_reader import read  # noqa: PLC0415
+
     size = window.end - window.start
     with path.open("rb") as file:
         blocks = _description(file)

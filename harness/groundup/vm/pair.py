@@ -6,7 +6,7 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from groundup.errors import MachineryError
 from groundup.link.pcapng import LINKTYPE_VSOCK, Direction, Interface, Writer
@@ -16,7 +16,9 @@ from groundup.together import together
 from groundup.vm.agent import Channel, Handler, Listener
 from groundup.vm.machine import LINKS, MEMORY_MB, ROLES, Machine, Memory, Role, memfd
 from groundup.vm.snapshot import Snapshot
-from groundup.vsock.switch import Switch
+
+if TYPE_CHECKING:
+    from groundup.vsock.switch import Switch
 
 CIDS: dict[Role, int] = {"server": 3, "client": 4}
 """The machines' addresses on vsock; 2 is the host's, which the switch plays (vsock(7))."""
@@ -40,19 +42,22 @@ class Pair:
         self, snapshot: Snapshot, captures: Path, *, vsock: bool = False, timeline: Timeline | None = None
     ) -> None:
         self._snapshot = snapshot
-        self.vsock: Switch | None = None
         self._vsock_capture: Writer | None = None
-        if vsock:
-            captures.mkdir(parents=True, exist_ok=True)
-            self._vsock_capture = Writer(captures / "vsock.pcapng", [Interface("vsock", LINKTYPE_VSOCK)])
-            self.vsock = Switch(capture=self._capture_vsock)
         self._timeline = timeline or Timeline()
         self._machines: dict[Role, Machine] = {role: Machine(role) for role in ROLES}
         self._channels: list[Channel] = []
         self._running = False
         self.captures = captures
         self.wire = Wire(captures)
+        self.vsock = self._make_switch() if vsock else None
         self.restore_seconds = 0.0
+
+    def _make_switch(self) -> "Switch":
+        from groundup.vsock.switch import Switch  # noqa: PLC0415  few runs have it, and all would wait for the import
+
+        self.captures.mkdir(parents=True, exist_ok=True)
+        self._vsock_capture = Writer(self.captures / "vsock.pcapng", [Interface("vsock", LINKTYPE_VSOCK)])
+        return Switch(capture=self._capture_vsock)
 
     @property
     def accelerator(self) -> str:
