@@ -1,7 +1,8 @@
 """`make fuzz`: throws mutated input at the solutions' parsers for a while, with clang's libFuzzer and sanitizers.
 
 A target is `chapters/NN-slug/fuzz/NAME.c`; `NAME.dict` beside it has words that its input is made of, `NAME/` examples
-of it. What is found on the way grows under `build/fuzz/`, where the next run goes on.
+of it. `chapters/fuzz.h` is what they share. What is found on the way grows under `build/fuzz/`, where the next run goes
+on.
 """
 
 import argparse
@@ -146,7 +147,7 @@ def _compile_command(target: Target) -> list[str]:
     files = [*chapter.files, *chapter.given]
     included = {*_INCLUDED.findall(target.source.read_text()), chapter.source.name}
     others = [path for path in files if path.suffix == ".c" and path.name not in included]
-    places = sorted({f"-iquote{path.parent}" for path in files})
+    places = sorted({f"-iquote{path}" for path in (chapter.directory.parent, *(path.parent for path in files))})
     return [*COMPILE, *places, "-o", str(target.program), str(target.source), *map(str, others)]
 
 

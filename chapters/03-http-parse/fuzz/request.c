@@ -5,16 +5,16 @@
  * be read, and written by hand, is worth more. */
 #include <sanitizer/asan_interface.h>
 
+#include "fuzz.h"
+
 #define main http_parse_main
 /* Functions in them are static. */
 #include "../http-parse.c" // NOLINT(bugprone-suspicious-include)
 #include "../request.c"    // NOLINT(bugprone-suspicious-include)
 #undef main
 
-enum {
-    MARGIN = 64, /* bytes behind those that have come that may not be touched: it costs time for each piece */
-    FNV_PRIME = 0x1b3 /* of the 64-bit FNV-1a hash, its last digits; the rest is 1 << 40 */
-};
+/* Bytes behind those that have come that may not be touched. It costs time for each piece. */
+enum { MARGIN = 64 };
 
 /* What came of a conversation: two of the same bytes have to be equal in all of this. */
 struct summary {
@@ -24,62 +24,22 @@ struct summary {
     int verdict; /* on what is behind them */
 };
 
-/* How many bytes the next read brings, of LEFT > 0 that have not come yet and begin at NEXT. */
-typedef size_t cut_function(const char *next, size_t left);
-
-static size_t cut_nowhere(const char *next, size_t left)
-{
-    (void)next;
-    return left;
-}
-
-static size_t cut_everywhere(const char *next, size_t left)
-{
-    (void)next;
-    (void)left;
-    return 1;
-}
-
-/* The first byte of a piece says how long that is: so it is the fuzzer that chooses. */
-static size_t cut_by_content(const char *next, size_t left)
-{
-    const size_t size = 1 + (unsigned char)*next % 31;
-    return size < left ? size : left;
-}
-
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
- * inlined, so that a trace shows the line that called it. */
-__attribute__((noinline)) static void require(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
-        abort();
-    }
-}
-
-static void digest_add(struct summary *summary, const char *data, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        summary->digest = (summary->digest ^ (unsigned char)data[i]) * ((UINT64_C(1) << 40) + FNV_PRIME);
-    }
-}
-
 /* Lengths too: of "ab" and "c" must come something else than of "a" and "bc". */
-static void digest_slice(struct summary *summary, struct slice slice)
+static uint64_t digest_slice(uint64_t digest, struct slice slice)
 {
-    digest_add(summary, (const char *)&slice.length, sizeof slice.length);
-    digest_add(summary, slice.start, slice.length);
+    digest = digest_add(digest, (const char *)&slice.length, sizeof slice.length);
+    return digest_add(digest, slice.start, slice.length);
 }
 
-static void digest_request(struct summary *summary, const struct request *request)
+static uint64_t digest_request(uint64_t digest, const struct request *request)
 {
     const struct slice slices[] = {request->method, request->target, request->path, request->fields,
                                    request->body};
     for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
-        digest_slice(summary, slices[i]);
+        digest = digest_slice(digest, slices[i]);
     }
     const char flags[] = {(char)request->minor, (char)request->closes, (char)request->awaits_continue};
-    digest_add(summary, flags, sizeof flags);
+    return digest_add(digest, flags, sizeof flags);
 }
 
 /* Does SLICE lie in the SIZE bytes that start at START? */
@@ -162,26 +122,6 @@ static void require_fit(const struct connection *connection)
     require_one_framing(request);
 }
 
-/* Is BODY what the chunks in SENT hold, SIZE bytes that the parser has accepted? Read in the plainest way. */
-static void require_chunks(struct slice body, const char *sent, size_t size)
-{
-    size_t found = 0;
-    for (size_t length = 1, at = 0; length > 0;) {
-        char *behind = NULL;
-        length = strtoul(sent + at, &behind, 16);
-        require(behind > sent + at, "a chunk begins with its size");
-        const char *feed = memchr(behind, '\n', size - (size_t)(behind - sent));
-        require(feed != NULL, "a chunk's size has a line");
-        at = (size_t)(feed + 1 - sent);
-        require(length <= size - at && length <= body.length - found,
-                "a chunk is no longer than what was sent");
-        require(memcmp(body.start + found, sent + at, length) == 0, "a chunk's data is in the body");
-        found += length;
-        at += length + 2;
-    }
-    require(found == body.length, "all chunks are the body");
-}
-
 /* Written down anew, an accepted request is the bytes that it was made of: so none of them went unseen. */
 static void require_same_bytes(const struct request *request, const char *sent, size_t consumed)
 {
@@ -200,7 +140,7 @@ static void require_same_bytes(const struct request *request, const char *sent, 
             "fields are what was sent");
     require(memcmp(sent + head - 2, "\r\n", 2) == 0, "an empty line ends the head");
     if (fields_called(request->fields, "transfer-encoding") > 0) {
-        require_chunks(request->body, sent + head, consumed - head);
+        require_chunks(request->body.start, request->body.length, sent + head, consumed - head);
     } else {
         require(head + request->body.length == consumed, "head and body are all that was taken");
         require(memcmp(sent + head, request->body.start, request->body.length) == 0,
@@ -245,7 +185,7 @@ static struct summary converse_with(const char *data, size_t size, cut_function 
         const size_t end = come - left;
         require_fit(&connection);
         require_same_bytes(&connection.parser.request, data + summary.consumed, end - summary.consumed);
-        digest_request(&summary, &connection.parser.request);
+        summary.digest = digest_request(summary.digest, &connection.parser.request);
         summary.consumed = end;
         summary.requests++;
         if (connection.parser.request.closes) {

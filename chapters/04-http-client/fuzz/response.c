@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fuzz.h"
+
 static int input_poll(struct pollfd *polled, nfds_t count, int timeout);
 static ssize_t input_recv(int fd, void *buffer, size_t size, int flags);
 static ssize_t input_write(int fd, const void *buffer, size_t size);
@@ -34,13 +36,7 @@ static FILE *quiet; /* what the client says of each of a million bad responses g
 #undef write
 #undef stderr
 
-enum {
-    BODY_ROOM = 1 << 16, /* more than the longest input */
-    FNV_PRIME = 0x1b3    /* of the 64-bit FNV-1a hash, its last digits; the rest is 1 << 40 */
-};
-
-/* How many bytes the next recv brings at most, of LEFT > 0 that have not come yet and begin at NEXT. */
-typedef size_t cut_function(const char *next, size_t left);
+enum { BODY_ROOM = 1 << 16 }; /* more than the longest input */
 
 /* What is there to come, and what was made of it. One at a time, as a recv has no room for another argument.
  */
@@ -60,36 +56,6 @@ struct summary {
     uint64_t digest;  /* of the body, or of where it redirects to */
     size_t body_size;
 };
-
-static size_t cut_nowhere(const char *next, size_t left)
-{
-    (void)next;
-    return left;
-}
-
-static size_t cut_everywhere(const char *next, size_t left)
-{
-    (void)next;
-    (void)left;
-    return 1;
-}
-
-/* The first byte of a piece says how long that is: so it is the fuzzer that chooses. */
-static size_t cut_by_content(const char *next, size_t left)
-{
-    const size_t size = 1 + (unsigned char)*next % 31;
-    return size < left ? size : left;
-}
-
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
- * inlined, so that a trace shows the line that called it. */
-__attribute__((noinline)) static void require(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
-        abort();
-    }
-}
 
 static int input_poll(struct pollfd *polled, nfds_t count, int timeout)
 {
@@ -121,15 +87,6 @@ static ssize_t input_write(int fd, const void *buffer, size_t size)
     memcpy(stream.body + stream.body_size, buffer, size);
     stream.body_size += size;
     return (ssize_t)size;
-}
-
-static uint64_t digest(const char *data, size_t size)
-{
-    uint64_t hash = 0;
-    for (size_t i = 0; i < size; i++) {
-        hash = (hash ^ (unsigned char)data[i]) * ((UINT64_C(1) << 40) + FNV_PRIME);
-    }
-    return hash;
 }
 
 /* Returns where the body begins in DATA, which holds a whole head of a final response, and perhaps interim
@@ -165,28 +122,6 @@ static void require_lengths(const char *head, size_t size, uint64_t length)
     }
 }
 
-/* Is what was delivered what the chunks in TEXT hold, all SIZE bytes of it? Read in the plainest way. */
-static void require_chunks(const char *text, size_t size)
-{
-    size_t found = 0;
-    size_t at = 0;
-    for (size_t length = 1; length > 0;) {
-        char *behind = NULL;
-        require(isxdigit((unsigned char)text[at]), "a chunk begins with its size");
-        length = strtoul(text + at, &behind, 16);
-        behind += strspn(behind, " \t");
-        require(*behind == ';' || *behind == '\r', "nothing but extensions is behind a chunk's size");
-        at = (size_t)((const char *)memchr(behind, '\n', size - (size_t)(behind - text)) + 1 - text);
-        require(length <= size - at && length <= stream.body_size - found,
-                "a chunk is no longer than was sent");
-        require(memcmp(stream.body + found, text + at, length) == 0, "a chunk's data is delivered");
-        found += length;
-        at += length > 0 ? length + 2 : 0;
-    }
-    require(found == stream.body_size, "no more is delivered than the chunks");
-    require(memcmp(text + size - 2, "\r\n", 2) == 0, "trailers end in an empty line");
-}
-
 /* Compares what was delivered with DATA, what was sent. */
 static void require_delivered(const char *data, size_t size, const struct response *response,
                               enum framing framing)
@@ -197,7 +132,7 @@ static void require_delivered(const char *data, size_t size, const struct respon
         require_lengths(data + head, start - head, response->length);
     }
     if (framing == FRAMING_CHUNKED) {
-        require_chunks(data + start, size - start);
+        require_chunks(stream.body, stream.body_size, data + start, size - start);
     } else {
         require(stream.body_size == size - start, "all that is behind the head is delivered");
         require(memcmp(stream.body, data + start, size - start) == 0, "as it was sent");
@@ -243,7 +178,8 @@ static struct summary receive(const char *data, size_t size, cut_function *cut)
     if (summary.redirected) {
         struct url next = {0};
         summary.status = url_resolve(&next, &base, response.location) == NULL ? EXIT_SUCCESS : EXIT_RESPONSE;
-        summary.digest = digest(next.target, strlen(next.target)) ^ digest(next.host, strlen(next.host));
+        summary.digest = digest_add(0, next.target, strlen(next.target));
+        summary.digest = digest_add(summary.digest, next.host, strlen(next.host) + 1);
         return summary;
     }
     summary.status = response_deliver(&connection, &response, &options, &output);
@@ -257,7 +193,7 @@ static struct summary receive(const char *data, size_t size, cut_function *cut)
         summary.until_close = framing == FRAMING_CLOSE;
     }
     summary.body_size = stream.body_size;
-    summary.digest = digest(stream.body, stream.body_size);
+    summary.digest = digest_add(0, stream.body, stream.body_size);
     return summary;
 }
 
@@ -277,7 +213,7 @@ static void require_same(const struct summary *one, const struct summary *other)
 /* A response that says where it ends is whole with each of its bytes, and with no others. */
 static void require_whole(const char *data, size_t size)
 {
-    const size_t shorter = digest(data, size) % size; /* any of them, and always the same */
+    const size_t shorter = digest_add(0, data, size) % size; /* any of them, and always the same */
     const struct summary without_last = receive(data, size - 1, cut_nowhere);
     require(!delivered(&without_last), "what lacks its last byte is not whole");
     const struct summary cut_short = receive(data, shorter, cut_by_content);

@@ -9,15 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
- * inlined, so that a trace shows the line that called it. */
-__attribute__((noinline)) static void require(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
-        abort();
-    }
-}
+#include "fuzz.h"
 
 static bool is_visible(const char *text)
 {

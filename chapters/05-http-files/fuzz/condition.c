@@ -11,6 +11,7 @@
 /* Its functions are static. */
 #include "../conditions.c" // NOLINT(bugprone-suspicious-include)
 #include "../date.h"
+#include "fuzz.h"
 #include "report.h"
 
 const char program_name[] = "fuzz-condition";
@@ -19,16 +20,6 @@ enum {
     DEFAULT_NOW = 784111777, /* Sun, 06 Nov 1994 08:49:37 GMT, the RFC's own example */
     YEAR = 366 * 86400,
 };
-
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
- * inlined, so that a trace shows the line that called it. */
-__attribute__((noinline)) static void require(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
-        abort();
-    }
-}
 
 /* A date that was understood can be written down, and is the same then; a year of two digits is near. */
 static void require_date(const char *text, time_t now)

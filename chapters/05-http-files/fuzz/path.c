@@ -11,6 +11,7 @@
 /* Its functions are static. */
 #include "../listing.c" // NOLINT(bugprone-suspicious-include)
 #include "../path.h"
+#include "fuzz.h"
 #include "report.h"
 #include "slice.h"
 
@@ -20,16 +21,6 @@ const char program_name[] = "fuzz-path";
 static bool is_target(char byte)
 {
     return byte > ' ' && byte < 0x7f && byte != '#';
-}
-
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
- * inlined, so that a trace shows the line that called it. */
-__attribute__((noinline)) static void require(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
-        abort();
-    }
 }
 
 /* In memory of SIZE bytes and no more, so that what is done beside it is seen. */

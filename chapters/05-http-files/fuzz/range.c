@@ -9,6 +9,7 @@
 
 /* Its functions are static. */
 #include "../ranges.c" // NOLINT(bugprone-suspicious-include)
+#include "fuzz.h"
 #include "report.h"
 
 const char program_name[] = "fuzz-range";
@@ -17,16 +18,6 @@ enum {
     DEFAULT_SIZE = 1000,
     MARKED_SIZE = 4096, /* of larger files the bytes are not marked one by one */
 };
-
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never
- * inlined, so that a trace shows the line that called it. */
-__attribute__((noinline)) static void require(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
-        abort();
-    }
-}
 
 /* As the plain reader needs it: a number that is too large for the file is as good as its size. */
 static off_t plain_number(const char *text, char **end, off_t size)

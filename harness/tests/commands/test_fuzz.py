@@ -26,11 +26,16 @@ int main(void)
 }
 """
 
+SHARED = """\
+#include <stddef.h>
+#include <stdint.h>
+"""
+
 TARGET = """\
 #define main answer_main
 #include "../answer.c"
 #undef main
-#include <stdint.h>
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -53,12 +58,13 @@ pytestmark = pytest.mark.skipif(not runtime_is_there(), reason="libFuzzer is not
 
 @pytest.fixture
 def course(tmp_path: Path) -> Path:
-    """A course of one chapter, which has one target."""
+    """A course of one chapter, which has one target; that takes a header from beside the chapters."""
     chapter = tmp_path / "chapters" / "01-answer"
     (chapter / "fuzz" / "first").mkdir(parents=True)
     (chapter / "chapter.toml").write_text('title = "An answer"\nsummary = "It is printed."\n')
     (chapter / "answer.c").write_text(PROGRAM)
     (chapter / "fuzz" / "first.c").write_text(TARGET)
+    (chapter.parent / "fuzz.h").write_text(SHARED)
     (chapter / "fuzz" / "first" / "abc").write_text("abc")
     return tmp_path
 
@@ -98,7 +104,7 @@ def test_a_sound_program_gets_one_line(course: Path) -> None:
     assert " executions" in output
     assert "corpus" in output
     assert sorted(path.name for path in (course / "chapters").rglob("*") if path.is_file()) == [
-        *("abc", "answer.c", "chapter.toml", "first.c")
+        *("abc", "answer.c", "chapter.toml", "first.c", "fuzz.h")
     ]
 
 
