@@ -96,7 +96,8 @@ static size_t validators_format(const struct resource *resource, char *fields)
                             resource->tag, date_format(resource->modified, date));
 }
 
-/* Sends the one RANGE of RESOURCE that was asked for (RFC 9110, section 15.3.7.1). */
+/* Sends the one RANGE of RESOURCE that was asked for (RFC 9110, section 15.3.7.1). HEAD has no ranges:
+ * select_ranges sees to that. */
 static bool respond_part(const struct connection *connection, const struct resource *resource,
                          struct range range)
 {

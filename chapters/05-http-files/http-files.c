@@ -41,12 +41,14 @@ struct options {
 
 static struct options parse_options(int argc, char **argv)
 {
+    static char name[] = "http-files";
     static const struct option known[] = {
         {"bind", required_argument, NULL, 'b'},    {"port", required_argument, NULL, 'p'},
         {"timeout", required_argument, NULL, 't'}, {"root", required_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     struct options options = {.host = NULL, .port = 0, .timeout = {.tv_sec = 10}, .root = "."};
+    argv[0] = name; /* getopt_long begins its own error lines with it */
     for (int option = 0; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'b':
