@@ -37,11 +37,15 @@ def asks(
     headers: Mapping[str, str] | None = None,
     hint: str = "",
 ) -> Response:
-    """Send a request and expect its answer. A hint is given together with the request's fields."""
+    """Send a request and expect its answer, which has a Date whatever its status.
+
+    A hint is given together with the request's fields.
+    """
     if hint and fields:
         shown = (field[:SHOWN_OF_A_FIELD] + "…" * (len(field) > SHOWN_OF_A_FIELD) for field in fields)
         hint = f"It was asked with {' and '.join(shown)}. {hint}"
     peer.sends(request(path, *fields, method=method), hint=hint)
+    headers = {"date": "*", **(headers or {})}
     return peer.receives_response(status, body=body, headers=headers, request_method=method, hint=hint)
 
 
@@ -66,7 +70,7 @@ class Part:
 def boundary_of(response: Response) -> str:
     """Return the boundary that the Content-Type of a multipart answer names."""
     kind = response.header("content-type") or ""
-    match = re.fullmatch(r'multipart/byteranges; ?boundary="?([^"]{1,70})"?', kind, re.IGNORECASE)
+    match = re.fullmatch(r'multipart/byteranges[ \t]*;[ \t]*boundary="?([^"]{1,70})"?', kind, re.IGNORECASE)
     if match is None:
         raise FailedError(f"Several ranges are sent as multipart/byteranges; boundary=…; the Content-Type is {kind!r}.")
     return match[1]

@@ -196,9 +196,10 @@ def test_nothing_outside_the_root(server: Server, tcp: Tcp) -> None:
 @read("openat2(2), RESOLVE_BENEATH", "path_resolution(7)", "symlink(7)")
 def test_links(server: Server, tcp: Tcp) -> None:
     """A symbolic link that stays below the root is followed; one that leaves it, or is absolute, leads nowhere."""
-    root = server.directory({"www/in.txt": b"in", "www/d/x.txt": b"x", "secret": SECRET})
+    root = server.directory({"www/in.txt": b"in", "www/d/x.txt": b"x", "www/i/x": b"", "secret": SECRET})
     good = {"same": "in.txt", "d/up": "../in.txt", "dir": "d", "e": "dir"}
     bad = {"out": "../secret", "d/out": "../../secret", "above": "..", "absolute": "/etc/passwd", "slash": "/"}
+    bad["i/index.html"] = "../../secret"
     nowhere = {"chain": "out", "loop": "loop", "dangling": "nothing"}
     root.links({f"www/{path}": target for path, target in {**good, **bad, **nowhere}.items()})
     peer = tcp.connect(server.start("--port", "0", "--root", f"{root.name}/www"))
@@ -209,6 +210,8 @@ def test_links(server: Server, tcp: Tcp) -> None:
     )
     for path in ("out", "d/out", "above/secret", "above/www/in.txt", "absolute", "slash/etc/passwd", "chain"):
         asks(peer, f"/{path}", status=404, hint=hint)
+    hint = "The index.html of /i/ is a link that leaves the root. It is opened as every path is, from the root."
+    asks(peer, "/i/", status=404, hint=hint)
     for path in ("loop", "dangling"):
         asks(peer, f"/{path}", status=404, hint="ELOOP and ENOENT: there is no such file.")
 
@@ -247,10 +250,13 @@ def test_link_that_changes_meanwhile(server: Server, tcp: Tcp) -> None:
 def test_what_is_no_file_or_not_readable(server: Server, tcp: Tcp) -> None:
     """A FIFO, a socket, and what the server may not read, are refused with 403, and hold up nobody."""
     root = server.directory({"in.txt": b"in", "locked.txt": SECRET, "vault/a.txt": SECRET, "shut/index.html": SECRET})
-    root.fifo("pipe").socket("sock").unreadable("locked.txt").unreadable("vault").unreadable("shut/index.html")
+    root.fifo("pipe").fifo("pipes/index.html").socket("sock").unreadable("locked.txt").unreadable("vault").unreadable(
+        "shut/index.html"
+    )
     peer = serves(server, tcp, root)
     waits = "To open a FIFO for reading is to wait for somebody who writes to it, unless O_NONBLOCK is set."
-    asks(peer, "/pipe", status=403, hint=waits)
+    for path in ("/pipe", "/pipes/"):
+        asks(peer, path, status=403, hint=waits)
     asks(peer, "/sock", status=403, hint="open(2) fails with ENXIO for a socket.")
     for path in ("/locked.txt", "/vault/", "/vault/a.txt"):
         asks(peer, path, status=403, hint="EACCES: it is there, and not for everybody. That is 403.")
@@ -373,7 +379,7 @@ def test_listing(server: Server, tcp: Tcp) -> None:
     """A directory without index.html is answered with an HTML page: a link for each name, sorted, without dot files."""
     names = ["zebra.txt", "Apple", "apple", "b2", "b10", "sub/inner", ".secret"]
     root = server.directory({f"d/{name}": name.encode() for name in names})
-    root.directory("void")
+    root.directory("void").write("<img x>/y", b"")
     peer = serves(server, tcp, root)
     answer = asks(peer, "/d/", headers={"content-length": "*", "date": "*"})
     kind = answer.header("content-type") or "nothing"
@@ -390,6 +396,8 @@ def test_listing(server: Server, tcp: Tcp) -> None:
         asks(peer, target, body=None if text.endswith("/") else text.encode(), hint=hint)
     void = listed(asks(peer, "/void/").body).found
     expect(void == [], f"The listing of an empty directory has {len(void)} links.")
+    tags = listed(asks(peer, "/%3Cimg%20x%3E/").body).tags
+    expect("img" not in tags, "The directory's own name has become an element of its page.")
 
 
 @points(3)
@@ -397,7 +405,20 @@ def test_listing(server: Server, tcp: Tcp) -> None:
 @read("RFC 3986, section 2.1", "RFC 3986, section 4.2")
 def test_listing_escapes_names(server: Server, tcp: Tcp) -> None:
     """Whatever a file is called, a listing shows its name as it is, and its link leads to it."""
-    names = ["<script>alert(1)<", "a&amp;b", "\"on'x=", "100%", "%41", "a?b", "a#b", "a b", "javascript:x", "ü", "a\\b"]
+    names = [
+        "<script>alert(1)<",
+        "a&amp;b",
+        "\"on'x=",
+        "100%",
+        "%41",
+        "a?b",
+        "a#b",
+        "a b",
+        "javascript:x",
+        "ü",
+        "a\\b",
+        "t\tb",
+    ]
     root = server.directory({name: name.encode() for name in sorted(names)})
     peer = serves(server, tcp, root)
     page = listed(asks(peer, "/").body)

@@ -53,8 +53,10 @@ def sees_parts(parts: list[Part], wanted: Iterable[tuple[int, int]], value: str)
 @read("RFC 9110, section 14.1.2", "RFC 9110, section 15.3.7.1", "RFC 9110, section 14.3")
 def test_single_range(server: Server, tcp: Tcp) -> None:
     """One range is answered with 206, just these bytes, where they are from, and the fields that all would have."""
-    root = server.directory({"a.txt": DIGITS}).mtime("a.txt", SUNDAY)
+    root = server.directory({"a.txt": DIGITS, "d/index.html": b"<p>"}).mtime("a.txt", SUNDAY)
     peer = serves(server, tcp, root)
+    hint = "A directory's index.html has ranges as every file has."
+    asks(peer, "/d/", "Range: bytes=1-1", status=206, body=b"p", hint=hint)
     whole = asks(peer, "/a.txt", headers={"accept-ranges": "bytes"}, body=DIGITS)
     for value, first, last in (
         ("bytes=0-0", 0, 0),
@@ -97,7 +99,17 @@ def test_unsatisfiable_range(server: Server, tcp: Tcp) -> None:
 def test_range_that_is_ignored(server: Server, tcp: Tcp) -> None:
     """A Range that is malformed, of another unit, or of no use is as good as none: the whole file is sent."""
     peer = serves(server, tcp, server.directory({"a.txt": DIGITS, "empty": b"", "d/x": b""}))
-    malformed = ("bytes=", "bytes=-", "bytes=x", "bytes=5-4", "bytes=1-2x", "bytes=1-2-3", "bytes=1 2", "bytes=0x1-2")
+    malformed = (
+        "bytes=",
+        "bytes=-",
+        "bytes=x",
+        "bytes=5-4",
+        "bytes=1-2x",
+        "bytes=1-2-3",
+        "bytes=1 2",
+        "bytes=1- 2",
+        "bytes=0x1-2",
+    )
     for value in (
         *malformed,
         "bytes=--1",
@@ -111,6 +123,8 @@ def test_range_that_is_ignored(server: Server, tcp: Tcp) -> None:
     ):
         hint = f"{value!r} is no set of ranges of bytes: the field is ignored, all of it."
         asks(peer, "/a.txt", f"Range: {value}", body=DIGITS, hint=hint)
+    hint = "Two fields are one list, `bytes=0-0, bytes=2-2`, and that is no set of ranges: the field is ignored."
+    asks(peer, "/a.txt", "Range: bytes=0-0", "Range: bytes=2-2", body=DIGITS, hint=hint)
     hint = "Range means something for GET alone; HEAD is answered with the whole file's length."
     asks(peer, "/a.txt", "Range: bytes=0-1", method="HEAD", headers={"content-length": str(SIZE)}, hint=hint)
     asks(peer, "/a.txt", "Range: bytes=99-", method="HEAD", headers={"content-length": str(SIZE)}, hint=hint)
@@ -190,6 +204,8 @@ def test_if_range(server: Server, tcp: Tcp) -> None:
         (tag, True, "That is the file's entity-tag."),
         (SHOWN, True, "That is the file's Last-Modified, and long over."),
         ('"x"', False, "The file is another one by now: a part of it is of no use."),
+        (f'"x", {tag}', False, "If-Range has one tag, and not a list."),
+        ("*", False, "Neither a tag nor a date: the condition does not hold."),
         (f"W/{tag}", False, "If-Range compares strongly: a weak tag is never the same."),
         (SHOWN.replace(":37", ":36"), False, "The file was modified since."),
         (SHOWN.replace(":37", ":38"), False, "The date has to be the same; this is no If-Unmodified-Since."),

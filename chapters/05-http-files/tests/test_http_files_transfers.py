@@ -47,6 +47,12 @@ def test_large_file(server: Server, tcp: Tcp) -> None:
         wanted = f"bytes {first}-{first + len(body) - 1}/{size}"
         found = answer.header("content-range")
         expect(found == wanted, f"The answer has Content-Range: {found}, where {wanted} was expected.")
+    peer.sends(request("/large.bin", f"Range: bytes=0-{3 * GIB},{4 * GIB}-"), hint=hint)
+    answer = peer.receives_response(206, request_method="HEAD", headers={"content-length": "*"}, hint=hint)
+    length = int(answer.header("content-length") or 0)
+    expect(length > 3 * GIB + 10, f"Content-Length is {length:,} where the parts alone have more than 3 GiB.", hint)
+    peer.resets()
+    peer = tcp.connect(program)
     before = resident(program)
     peer.sends(request("/large.bin"), hint=hint)
     peer.receives_response(200, request_method="HEAD", headers={"content-length": str(size)})  # the content comes below
