@@ -47,12 +47,6 @@ def test_large_file(server: Server, tcp: Tcp) -> None:
         wanted = f"bytes {first}-{first + len(body) - 1}/{size}"
         found = answer.header("content-range")
         expect(found == wanted, f"The answer has Content-Range: {found}, where {wanted} was expected.")
-    peer.sends(request("/large.bin", f"Range: bytes=0-{3 * GIB},{4 * GIB}-"), hint=hint)
-    answer = peer.receives_response(206, request_method="HEAD", headers={"content-length": "*"}, hint=hint)
-    length = int(answer.header("content-length") or 0)
-    expect(length > 3 * GIB + 10, f"Content-Length is {length:,} where the parts alone have more than 3 GiB.", hint)
-    peer.resets()
-    peer = tcp.connect(program)
     before = resident(program)
     peer.sends(request("/large.bin"), hint=hint)
     peer.receives_response(200, request_method="HEAD", headers={"content-length": str(size)})  # the content comes below
@@ -64,7 +58,13 @@ def test_large_file(server: Server, tcp: Tcp) -> None:
         "sendfile(2) takes them from the page cache to the socket: nothing of the file passes through the program.",
     )
     peer.resets()
-    asks(tcp.connect(program), GOOD, body=b"good")
+    peer = tcp.connect(program)
+    asks(peer, GOOD, body=b"good")
+    peer.sends(request("/large.bin", f"Range: bytes=0-{3 * GIB},{4 * GIB}-"), hint=hint)
+    answer = peer.receives_response(206, request_method="HEAD", headers={"content-length": "*"}, hint=hint)
+    length = int(answer.header("content-length") or 0)
+    expect(length > 3 * GIB + 10, f"Content-Length is {length:,} where the parts alone have more than 3 GiB.", hint)
+    peer.resets()
 
 
 @points(2)
@@ -238,5 +238,5 @@ def test_root(server: Server, tcp: Tcp) -> None:
         program.prints_one_line("stderr", matching=rf"^http-files: .*{wrong}.*: {why}$")
     program = server.run("--bogus")
     program.exits(status=2)
-    hint = "getopt_long(3) begins its lines with argv[0], and that is however the program was called."
+    hint = "getopt_long(3) says itself, in one line, which option it does not know."
     program.prints_one_line("stderr", matching=r"^http-files: .+", hint=hint)
