@@ -12,7 +12,6 @@ static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
 
 const char *date_format(time_t time, char *text)
 {
-    /* BEGIN SOLUTION */
     struct tm utc;
     if (gmtime_r(&time, &utc) == NULL) {
         text[0] = '\0'; /* a year that does not fit an int */
@@ -22,12 +21,6 @@ const char *date_format(time_t time, char *text)
     snprintf(text, DATE_TEXT, "%s, %02d %s %04d %02d:%02d:%02d GMT", weekdays[utc.tm_wday], utc.tm_mday,
              months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
     return text;
-    /* END SOLUTION */
-    /* STARTER:
-    (void)time; // gmtime_r(3) takes it apart, snprintf(3) puts it together
-    snprintf(text, DATE_TEXT, "%s, 01 %s 1970 00:00:00 GMT", weekdays[4], months[0]);
-    return text;
-    */
 }
 
 /* BEGIN SOLUTION */
@@ -66,9 +59,17 @@ static bool has_shape(const char *text, const char *shape)
     }
     return *text == '\0';
 }
+
+/* Is the day of DATE, from 1 to 31, one of its month? timegm(3) makes 3 March of 31 February. */
+static bool is_in_calendar(const struct tm *date)
+{
+    struct tm day = {.tm_year = date->tm_year, .tm_mon = date->tm_mon, .tm_mday = date->tm_mday};
+    timegm(&day);
+    return day.tm_mday == date->tm_mday;
+}
+
 /* END SOLUTION */
 /* STARTER: */
-
 bool date_parse(const char *text, time_t now, time_t *time)
 {
     /* BEGIN SOLUTION */
@@ -93,13 +94,16 @@ bool date_parse(const char *text, time_t now, time_t *time)
             utc.tm_year = today.tm_year / 100 * 100 + utc.tm_year % 100;
             utc.tm_year -= utc.tm_year > today.tm_year + 50 ? 100 : 0;
         }
+        if (!is_in_calendar(&utc)) {
+            return false;
+        }
         *time = timegm(&utc);
         return true;
     }
     return false;
     /* END SOLUTION */
     /* STARTER:
-    (void)text; // strptime(3), timegm(3)
+    (void)text; // strptime(3) and timegm(3) take more than there is
     (void)now;
     *time = 0;
     return false;

@@ -13,9 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/random.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -24,20 +21,14 @@
 
 #include "conditions.h"
 #include "connection.h"
-#include "date.h"
+#include "content.h"
 #include "listener.h"
 #include "listing.h"
 #include "path.h"
-#include "ranges.h"
 #include "report.h"
 #include "request.h"
 #include "response.h"
 #include "slice.h"
-
-enum {
-    BOUNDARY_TEXT = 33, /* room for 128 bits in hexadecimal */
-    PART_HEAD = 512,    /* room for what stands before a part */
-};
 
 const char program_name[] = "http-files";
 
@@ -50,12 +41,14 @@ struct options {
 
 static struct options parse_options(int argc, char **argv)
 {
+    static char name[] = "http-files";
     static const struct option known[] = {
         {"bind", required_argument, NULL, 'b'},    {"port", required_argument, NULL, 'p'},
         {"timeout", required_argument, NULL, 't'}, {"root", required_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     struct options options = {.host = NULL, .port = 0, .timeout = {.tv_sec = 10}, .root = "."};
+    argv[0] = name; /* getopt_long begins its own error lines with it */
     for (int option = 0; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'b':
@@ -93,75 +86,6 @@ static bool respond_error(const struct connection *connection, const char *call,
     return respond_status(connection, status, "");
 }
 
-/* The media type of the file at PATH: its name's last suffix says it, in upper or lower case. */
-static const char *media_type(const char *path)
-{
-    static const struct {
-        const char *suffix;
-        const char *type;
-    } known[] = {
-        {".html", "text/html; charset=utf-8"},
-        {".htm", "text/html; charset=utf-8"},
-        {".css", "text/css; charset=utf-8"},
-        {".js", "text/javascript; charset=utf-8"},
-        {".txt", "text/plain; charset=utf-8"},
-        {".json", "application/json"},
-        {".xml", "application/xml"},
-        {".pdf", "application/pdf"},
-        {".wasm", "application/wasm"},
-        {".gz", "application/gzip"},
-        {".png", "image/png"},
-        {".jpg", "image/jpeg"},
-        {".jpeg", "image/jpeg"},
-        {".gif", "image/gif"},
-        {".webp", "image/webp"},
-        {".svg", "image/svg+xml"},
-    };
-    /* BEGIN SOLUTION */
-    const char *slash = strrchr(path, '/');
-    const char *suffix = strrchr(slash == NULL ? path : slash, '.'); /* a directory may have a dot, too */
-    for (size_t i = 0; suffix != NULL && i < sizeof known / sizeof known[0]; i++) {
-        if (strcasecmp(suffix, known[i].suffix) == 0) {
-            return known[i].type;
-        }
-    }
-    return "application/octet-stream";
-    /* END SOLUTION */
-    /* STARTER:
-    (void)path; // strrchr(3), strcasecmp(3); and application/octet-stream for what is not known
-    return known[0].type;
-    */
-}
-
-/* Sends RANGE of FILE. Returns false if the peer is gone or takes nothing for too long, or if the file has
- * become too short: what was promised cannot be kept then, and the connection has to end. */
-static bool send_range(const struct connection *connection, int file, struct range range)
-{
-    /* BEGIN SOLUTION */
-    for (off_t at = range.first; at <= range.last;) {
-        ssize_t n = sendfile(connection->descriptor, file, &at, (size_t)(range.last + 1 - at));
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0 && errno == EAGAIN) {
-            return give_up(connection->peer, "takes nothing for too long"); /* SO_SNDTIMEO */
-        }
-        if (n < 0) {
-            return report("sendfile", connection->peer, errno);
-        }
-        if (n == 0) {
-            return give_up(connection->peer, "the file has become shorter while it was sent");
-        }
-    }
-    return true;
-    /* END SOLUTION */
-    /* STARTER:
-    (void)file; // sendfile(2) moves the offset that it is given
-    (void)range;
-    return give_up(connection->peer, "send_range is not written yet");
-    */
-}
-
 /* Writing to a peer that is gone raises SIGPIPE. send(2) has MSG_NOSIGNAL against it; sendfile(2) has not. */
 static void survive_broken_pipes(void)
 {
@@ -172,111 +96,6 @@ static void survive_broken_pipes(void)
     }
     /* END SOLUTION */
     /* STARTER: // sigaction(2) */
-}
-
-/* Writes the fields by which a peer can ask about RESOURCE again into FIELDS, of FIELDS_ROOM bytes. Returns
- * how many bytes they are. */
-static size_t validators_format(const struct resource *resource, char *fields)
-{
-    char date[DATE_TEXT];
-    return (size_t)snprintf(fields, FIELDS_ROOM, "Accept-Ranges: bytes\r\nETag: %s\r\nLast-Modified: %s\r\n",
-                            resource->tag, date_format(resource->modified, date));
-}
-
-/* Sends the one RANGE of RESOURCE that was asked for (RFC 9110, section 15.3.7.1). */
-static bool respond_part(const struct connection *connection, const struct resource *resource,
-                         struct range range)
-{
-    char fields[FIELDS_ROOM];
-    const size_t used = validators_format(resource, fields);
-    snprintf(fields + used, sizeof fields - used, "Content-Range: bytes %jd-%jd/%jd\r\n",
-             (intmax_t)range.first, (intmax_t)range.last, (intmax_t)resource->size);
-    const struct response response = {206, fields, resource->type, range.last + 1 - range.first};
-    return send_head(connection, &response) && send_range(connection, resource->file, range);
-}
-
-/* Writes a boundary that nobody can have put into a file beforehand into TEXT, of BOUNDARY_TEXT bytes.
- * Returns false if the kernel has no random numbers. */
-static bool boundary_make(char *text)
-{
-    unsigned char bytes[(BOUNDARY_TEXT - 1) / 2];
-    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) {
-        return report("getrandom", "boundary", errno);
-    }
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    }
-    return true;
-}
-
-/* Writes what stands before RANGE of RESOURCE in a multipart content into TEXT, of PART_HEAD bytes. Returns
- * how many bytes that is. */
-static size_t part_head(const struct resource *resource, struct range range, const char *boundary, char *text)
-{
-    return (size_t)snprintf(
-        text, PART_HEAD, "\r\n--%s\r\nContent-Type: %s\r\nContent-Range: bytes %jd-%jd/%jd\r\n\r\n", boundary,
-        resource->type, (intmax_t)range.first, (intmax_t)range.last, (intmax_t)resource->size);
-}
-
-/* Sends RANGES of RESOURCE with BOUNDARY between them; END stands behind the last one. */
-static bool send_parts(const struct connection *connection, const struct resource *resource,
-                       const struct ranges *ranges, const char *boundary, const char *end)
-{
-    char head[PART_HEAD];
-    for (size_t i = 0; i < ranges->count; i++) {
-        const size_t length = part_head(resource, ranges->at[i], boundary, head);
-        if (!send_all(connection, head, length, MSG_MORE) ||
-            !send_range(connection, resource->file, ranges->at[i])) {
-            return false;
-        }
-    }
-    return send_all(connection, end, strlen(end), 0);
-}
-
-/* Sends several RANGES of RESOURCE as the parts of one content (RFC 9110, sections 14.6 and 15.3.7.2). */
-static bool respond_parts(const struct connection *connection, const struct resource *resource,
-                          const struct ranges *ranges)
-{
-    char boundary[BOUNDARY_TEXT];
-    if (!boundary_make(boundary)) {
-        return respond_status(connection, 500, "");
-    }
-    char type[BOUNDARY_TEXT + 40];
-    char end[BOUNDARY_TEXT + 8];
-    char fields[FIELDS_ROOM];
-    snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", boundary);
-    snprintf(end, sizeof end, "\r\n--%s--\r\n", boundary);
-    validators_format(resource, fields);
-    struct response response = {206, fields, type, (off_t)strlen(end)};
-    /* BEGIN SOLUTION */
-    for (size_t i = 0; i < ranges->count; i++) {
-        const struct range range = ranges->at[i];
-        char head[PART_HEAD];
-        response.length += (off_t)part_head(resource, range, boundary, head) + range.last + 1 - range.first;
-    }
-    /* END SOLUTION */
-    /* STARTER: // how long is all of it? */
-    return send_head(connection, &response) && send_parts(connection, resource, ranges, boundary, end);
-}
-
-/* Sends all of RESOURCE, or the head of that to HEAD. */
-static bool respond_whole(const struct connection *connection, const struct resource *resource)
-{
-    char fields[FIELDS_ROOM];
-    validators_format(resource, fields);
-    const struct response response = {200, fields, resource->type, resource->size};
-    const struct range all = {0, resource->size - 1};
-    return send_head(connection, &response) &&
-           (asks_head(connection) || send_range(connection, resource->file, all));
-}
-
-/* Answers that of all the ranges that were asked for RESOURCE has nothing (RFC 9110, section 15.5.17). */
-static bool respond_unsatisfiable(const struct connection *connection, const struct resource *resource)
-{
-    char fields[FIELDS_ROOM];
-    snprintf(fields, sizeof fields, "Accept-Ranges: bytes\r\nContent-Range: bytes */%jd\r\n",
-             (intmax_t)resource->size);
-    return respond_status(connection, 416, fields);
 }
 
 /* Answers that the peer has RESOURCE already (RFC 9110, section 15.4.5). */
@@ -296,21 +115,6 @@ static bool respond_not_modified(const struct connection *connection, const stru
     */
 }
 
-/* Answers with RESOURCE, or with what its conditions and ranges make of it. */
-static bool respond_resource(const struct connection *connection, const struct resource *resource)
-{
-    struct ranges ranges;
-    switch (select_ranges(connection, resource, &ranges)) {
-    case NOTHING:
-        return respond_unsatisfiable(connection, resource);
-    case PARTS:
-        return ranges.count == 1 ? respond_part(connection, resource, ranges.at[0])
-                                 : respond_parts(connection, resource, &ranges);
-    default:
-        return respond_whole(connection, resource);
-    }
-}
-
 /* Answers in place of RESOURCE if the request's conditions want that, and sets ANSWERED. Returns false if the
  * peer is gone. */
 static bool respond_condition(const struct connection *connection, const struct resource *resource,
@@ -324,10 +128,14 @@ static bool respond_condition(const struct connection *connection, const struct 
     return status == 0 || respond_status(connection, status, "");
 }
 
-/* Answers with the regular FILE at PATH that STATUS describes. */
+/* Answers with FILE, which is at PATH, and as STATUS describes it no directory. */
 static bool respond_file(const struct connection *connection, const char *path, int file,
                          const struct stat *status)
 {
+    if (!S_ISREG(status->st_mode)) {
+        /* A FIFO, a device: it has no length. What opening it does has been done by now. */
+        return respond_status(connection, 403, "");
+    }
     const time_t modified = status->st_mtim.tv_sec;
     struct resource resource = {
         .file = file,
@@ -379,6 +187,16 @@ static bool respond_listing(const struct connection *connection, const char *pat
     return sent;
 }
 
+/* Answers with FILE, the index.html of a directory, which is at PATH. */
+static bool respond_index(const struct connection *connection, const char *path, int file)
+{
+    struct stat status;
+    if (fstat(file, &status) < 0) {
+        return respond_error(connection, "fstat", errno);
+    }
+    return respond_file(connection, path, file, &status);
+}
+
 /* Answers with the directory PATH: with its index.html, or with a list of what is in it. */
 static bool respond_directory(const struct connection *connection, int root, const char *path, int directory)
 {
@@ -395,15 +213,7 @@ static bool respond_directory(const struct connection *connection, int root, con
     if (file < 0) {
         return respond_error(connection, "openat2", -file);
     }
-    struct stat status;
-    bool sent = false;
-    if (fstat(file, &status) < 0) {
-        sent = respond_error(connection, "fstat", errno);
-    } else if (S_ISREG(status.st_mode)) {
-        sent = respond_file(connection, index, file, &status);
-    } else {
-        sent = respond_status(connection, 403, "");
-    }
+    bool sent = respond_index(connection, index, file);
     close(file); /* it was only read: there is nothing that could be lost here */
     return sent;
 }
@@ -418,10 +228,7 @@ static bool respond_opened(const struct connection *connection, int root, const 
     if (S_ISDIR(status.st_mode)) {
         return respond_directory(connection, root, path, file);
     }
-    if (S_ISREG(status.st_mode)) {
-        return respond_file(connection, path, file, &status);
-    }
-    return respond_status(connection, 403, ""); /* a FIFO, a device: it has no length, and may have effects */
+    return respond_file(connection, path, file, &status);
 }
 
 /* A method that is defined somewhere, so that 405 is the word for it and not 501 (RFC 9110, section 9.1). */

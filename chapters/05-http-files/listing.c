@@ -3,9 +3,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "path.h"
 #include "slice.h"
@@ -36,8 +39,19 @@ static int by_name(const struct dirent **one, const struct dirent **other)
     return strcmp((*one)->d_name, (*other)->d_name);
 }
 
-/* Writes the page that lists ENTRIES, COUNT of them, of the directory PATH. */
-static void print_listing(FILE *page, const char *path, struct dirent *const *entries, int count)
+/* Is ENTRY of DIRECTORY one itself? Not every file system says so beside the name (readdir(3)). */
+static bool is_directory(int directory, const struct dirent *entry)
+{
+    struct stat status;
+    if (entry->d_type != DT_UNKNOWN) {
+        return entry->d_type == DT_DIR;
+    }
+    return fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Writes the page that lists ENTRIES, COUNT of them, of DIRECTORY, which is at PATH. */
+static void print_listing(FILE *page, int directory, const char *path, struct dirent *const *entries,
+                          int count)
 {
     /* BEGIN SOLUTION */
     char encoded[URL_ROOM];
@@ -45,7 +59,7 @@ static void print_listing(FILE *page, const char *path, struct dirent *const *en
     print_escaped(page, path);
     fputs("</title>\n<ul>\n", page);
     for (int i = 0; i < count; i++) {
-        const char *slash = entries[i]->d_type == DT_DIR ? "/" : "";
+        const char *slash = is_directory(directory, entries[i]) ? "/" : "";
         fprintf(page, "<li><a href=\"%s%s\">", url_encode(entries[i]->d_name, encoded), slash);
         print_escaped(page, entries[i]->d_name);
         fprintf(page, "%s</a>\n", slash);
@@ -56,7 +70,7 @@ static void print_listing(FILE *page, const char *path, struct dirent *const *en
     char encoded[URL_ROOM]; // <a href="NAME">NAME</a>: two languages, two kinds of escapes
     for (int i = 0; i < count; i++) {
         fputs(url_encode(entries[i]->d_name, encoded), page);
-        print_escaped(page, path);
+        print_escaped(page, is_directory(directory, entries[i]) ? "/" : path);
     }
     */
 }
@@ -74,7 +88,7 @@ int listing_make(int directory, const char *path, char **text, size_t *length)
         result = -errno;
         goto free_entries;
     }
-    print_listing(page, path, entries, count);
+    print_listing(page, directory, path, entries, count);
     if (fclose(page) != 0) {
         result = -ENOMEM; /* nothing else can go wrong in memory */
         free(*text);

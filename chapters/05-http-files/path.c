@@ -96,7 +96,9 @@ int status_of_error(int error)
         return 404;
     case EACCES:
     case EPERM:
-    case ENXIO: /* a socket */
+    case ENXIO:  /* a socket */
+    case ENODEV: /* a device that is not there */
+    case EBUSY:  /* a device that somebody else has */
         return 403;
     default:
         return 500;

@@ -27,8 +27,8 @@ int open_beneath(int root, const char *path);
 /* The status that tells a peer that its file could not be opened because of ERROR. */
 int status_of_error(int error);
 
-/* Writes PATH into TEXT as part of a URL, each byte that is not unreserved there (RFC 3986, section 2.3) as
- * %XX, and returns TEXT. It needs room for three times as much as PATH. */
+/* Writes PATH into TEXT as part of a URL: slashes, and what is unreserved there (RFC 3986, section 2.3), as
+ * they are, each other byte as %XX. Returns TEXT, which needs room for three times as much as PATH. */
 const char *url_encode(const char *path, char *text);
 
 #endif

@@ -15,7 +15,7 @@ static bool offset_parse(const char **at, off_t *offset)
     const size_t length = strspn(*at, "0123456789");
     size_t number = 0;
     const bool found = slice_number((struct slice){*at, length}, 10, &number);
-    *offset = number > INT64_MAX ? INT64_MAX : (off_t)number;
+    *offset = number > INT64_MAX ? INT64_MAX : (off_t)number; /* SIZE_MAX: it did not fit */
     *at += length;
     return found;
 }
@@ -124,7 +124,8 @@ static bool if_range_holds(const struct connection *connection, const struct res
     /* BEGIN SOLUTION */
     time_t date = 0;
     if (date_parse(value, connection->now, &date)) {
-        /* Only when a second is over can nothing more happen to the file in it (section 8.8.2.2). */
+        /* Until its second is over the file may change once more under the same date. Whether the peer's part
+         * was taken after that, the peer alone can know (section 8.8.2.2). */
         return date == resource->modified && date < connection->now;
     }
     return strcmp(value, resource->tag) == 0; /* which is strong: a weak one, W/"…", is never the same */

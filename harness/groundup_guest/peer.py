@@ -182,9 +182,11 @@ class Peer:
         problem, why = wanted.difference(response)
         if problem:
             detail = preview(response.raw_head + response.body, 600)
-            text = f"expected another response than {line}:"
-            # Bytes are compared only where the whole body was given: everything else is told in words.
-            expected, received = (body, response.body) if body is not None and response.body != body else (None, None)
+            wrong_status = status not in (None, response.status)
+            text = f"received {line}, not {status}:" if wrong_status else f"received {line}:"
+            # Bytes are compared only where the body alone is wrong: everything else is told in words.
+            differ = body is not None and response.body != body and not wrong_status
+            expected, received = (body, response.body) if differ else (None, None)
             self._scene.steps.fail(
                 "peer", text, problem, hint or why, detail=detail, expected=expected, received=received
             )

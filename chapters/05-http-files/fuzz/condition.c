@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 /* Its functions are static. */
@@ -35,6 +36,10 @@ static void require_date(const char *text, time_t now)
     char written[DATE_TEXT];
     time_t again = 0;
     date_format(date, written);
+    /* The day of the week may be any, and a leap second is the first of the next minute. */
+    const bool newest = strlen(text) == strlen(written) && strchr(text, '-') == NULL;
+    require(!newest || text[23] == '6' || strcasecmp(text + 3, written + 3) == 0,
+            "a date that was understood is in the calendar");
     if (strlen(written) == sizeof "Sun, 06 Nov 1994 08:49:37 GMT" - 1 && date >= -62135596800) {
         require(date_parse(written, now, &again), "a date that was written here is one");
         require(again == date, "and it is the same");

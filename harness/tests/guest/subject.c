@@ -56,6 +56,8 @@ static void serve(int peer)
     if (makes("aborts-connection"))
         setsockopt(peer, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     const char *answer = makes("wrong-bytes") ? "hallo\n" : "hello\n";
+    if (makes("not-found"))
+        answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n";
     size_t length = strlen(answer) + (makes("nul") ? 1 : 0) - (makes("short") ? 2 : 0);
     if (used && write(peer, answer, length) < 0 && makes("exits-on-error"))
         exit(3);

@@ -53,6 +53,30 @@ def test_what_never_comes_is_waited_for_once_and_named(backend: Backend) -> None
         assert why in result["why"]
 
 
+def test_a_response_is_said_to_be_wrong_where_it_is(backend: Backend) -> None:
+    source = """
+def test_status(server, tcp):
+    server.start("--mistake", "not-found")
+    peer = tcp.connect(server)
+    peer.sends(b"GET / HTTP/1.1\\r\\n\\r\\n")
+    peer.receives_response(200, body=b"yes\\n")
+
+def test_body(server, tcp):
+    server.start("--mistake", "not-found")
+    peer = tcp.connect(server)
+    peer.sends(b"GET / HTTP/1.1\\r\\n\\r\\n")
+    peer.receives_response(404, body=b"yes\\n")
+"""
+    results = backend.run(source).results
+    status, body = results["test_status"], results["test_body"]
+    assert status["message"] == "The status is 404, where 200 was expected."
+    assert status["steps"][-1]["text"] == "received HTTP/1.1 404 Not Found, not 200:"
+    assert status["diff"] is None
+    assert body["message"] == "The body is not what was expected."
+    assert body["steps"][-1]["text"] == "received HTTP/1.1 404 Not Found:"
+    assert body["diff"] == {"expected": b"yes\n".hex(), "received": b"no\n".hex()}
+
+
 def test_health_sees_a_descriptor_that_stays_open(backend: Backend) -> None:
     source = """
 def test_a(server, tcp):
