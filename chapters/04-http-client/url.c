@@ -172,8 +172,7 @@ const char *url_resolve(struct url *url, const struct url *base, const char *loc
                  (int)kept, base->target, location);
     }
     const char *why = url_parse(url, text);
-    if (strchr("?#", location[0]) ==
-        NULL) { /* there the path is the base's, as it is; strchr finds a NUL, too */
+    if (strchr("?#", location[0]) == NULL) { /* they leave the path as it is; strchr(3) finds a NUL, too */
         remove_dots(url->target);
     }
     return why;
