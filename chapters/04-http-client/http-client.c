@@ -310,10 +310,9 @@ int main(int argc, char **argv)
     }
     if (status == EXIT_SUCCESS || status == EXIT_STATUS) {
         int committed = output_commit(&output);
-        if (committed == EXIT_SUCCESS &&
-            close(output.fd) < 0) { /* some file systems say only now what was lost */
-            committed =
-                fail_call(EXIT_FAILURE, "close", options.file == NULL ? "output" : options.file, errno);
+        const char *name = options.file == NULL ? "output" : options.file;
+        if (committed == EXIT_SUCCESS && close(output.fd) < 0) { /* NFS reports some errors only now */
+            committed = fail_call(EXIT_FAILURE, "close", name, errno);
         }
         status = committed == EXIT_SUCCESS ? status : committed;
     }

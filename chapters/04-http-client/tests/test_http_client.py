@@ -3,7 +3,6 @@
 The program runs in the machine called `server`; the test plays the web server, in the machine called `client`.
 """
 
-import math
 import random
 import signal
 
@@ -44,7 +43,7 @@ TIMED_OUT, UNREACHABLE, RESPONSE, REDIRECTS, STATUS = 3, 4, 5, 6, 7
 @pytest.fixture
 def patience(scene: Scene) -> float:
     """Return the seconds for --timeout where a test waits for it to pass: more where the machines are slow."""
-    return round(min(0.25, max(0.1, 0.05 + 20 * scene.deadlines.unit)), 3)
+    return round(min(0.6, max(0.12, 0.08 + 25 * scene.deadlines.unit)), 3)
 
 
 def asked(server: Server, listener: Listener, *options: str, hint: str = "") -> tuple[Program, Caller]:
@@ -278,7 +277,7 @@ def test_next_address(server: Server, tcp: Tcp, machine: Machine) -> None:
 def test_dead_address(server: Server, tcp: Tcp, machine: Machine, patience: float) -> None:
     """A name of which only the last address is alive is fetched all the same, and well within the time."""
     listener = tcp.listens(4)
-    dead = math.ceil(5 * patience / HEAD_START)
+    dead = max(2, min(7, round(4 * patience / HEAD_START)))
     machine.hosts({"dead.example": [*(f"{DEAD[6]}{n}" for n in range(dead)), "192.0.2.2"]})
     program = server.run("--timeout", str(dead * HEAD_START), listener.url(host="dead.example"))
     hint = (
@@ -329,6 +328,7 @@ def test_time_to_connect(server: Server, machine: Machine, patience: float) -> N
 def test_silence(server: Server, tcp: Tcp, patience: float) -> None:
     """A server that falls silent, before the head, in it or in the body, is given up after --timeout: exit status 3."""
     listener = tcp.listens()
+    fetches(server, listener, OK, PAGE)  # a machine's first connection takes longer
     programs = []
     for part in (b"", OK[:20], OK[:-5]):  # they wait at the same time
         program, peer = asked(server, listener, "--timeout", str(patience))
@@ -347,6 +347,7 @@ def test_silence(server: Server, tcp: Tcp, patience: float) -> None:
 def test_drips(server: Server, tcp: Tcp, patience: float) -> None:
     """A server that sends a byte now and then cannot stretch the time: neither in the head nor in the body."""
     listener = tcp.listens()
+    fetches(server, listener, OK, PAGE)  # a machine's first connection takes longer
     head = HEAD + b"X-Drip: " + b"drip" * 250
     for start, drops, piece, what in (
         (b"", head, 1, "the head comes byte by byte"),
@@ -369,6 +370,7 @@ def test_drips(server: Server, tcp: Tcp, patience: float) -> None:
 def test_endless_interim_responses(server: Server, tcp: Tcp, patience: float) -> None:
     """A server that sends one interim response after another, and never the final one, is given up after --timeout."""
     listener = tcp.listens()
+    fetches(server, listener, OK, PAGE)  # a machine's first connection takes longer
     hint = "When the time is up it is up: that there is always something to read does not matter then."
     program, peer = asked(server, listener, "--timeout", str(patience))
     peer.floods(b"HTTP/1.1 103 \r\n\r\n", 1 << 30, within=4 * patience, hint=hint)
@@ -381,7 +383,8 @@ def test_endless_interim_responses(server: Server, tcp: Tcp, patience: float) ->
 def test_slow_but_steady(server: Server, tcp: Tcp, patience: float) -> None:
     """What keeps coming may take longer: a whole head, and then each 4096 bytes of body, earn --timeout anew."""
     listener = tcp.listens()
-    patience *= 4  # what is to come has to come within it
+    patience *= 3  # what is to come has to come within it
+    fetches(server, listener, OK, PAGE)  # a machine's first connection takes longer
     program, peer = asked(server, listener, "--timeout", str(patience))
     grows(program, peer, 0.5 * patience)
     peer.sends(HEAD + b"Connection: close\r\n\r\n")
@@ -536,7 +539,6 @@ def test_truncated(server: Server, tcp: Tcp) -> None:
         (OK[:30], "The head is not whole."),
         (OK[:-1], "Content-Length promised one byte more."),
         (coded, "There is not even a chunk."),
-        (coded + b"5\r\nhel", "The chunk is not whole."),
         (coded + b"100000005\r\nhello\r\n0\r\n\r\n", "The chunk's size has more than 32 bits, and it is not whole."),
         (HEAD + b"Content-Length: 4294967321\r\n\r\n" + PAGE, "These are 25 bytes; the length has more than 32 bits."),
         (coded + b"5\r\nhello\r\n", "Only a chunk of size 0 ends the body: the end of the stream does not."),
@@ -695,7 +697,7 @@ def test_bytes_beyond_the_end(server: Server, tcp: Tcp) -> None:
 def test_statuses(server: Server, tcp: Tcp) -> None:
     """A status of 400 or more is exit status 7, with the body delivered all the same."""
     listener = tcp.listens()
-    for status, expected in ((404, STATUS), (500, STATUS), (999, STATUS), (299, 0), (300, 0)):
+    for status, expected in ((404, STATUS), (999, STATUS), (299, 0)):
         response = b"HTTP/1.1 %d \r\nContent-Length: 25\r\n\r\n" % status + PAGE
         program = answered(server, listener, response)
         hint = f"The status is {status}; the words after it mean nothing, and may be missing."
@@ -707,14 +709,13 @@ def test_statuses(server: Server, tcp: Tcp) -> None:
 @needs("test_fetches_a_page")
 @read("getopt_long(3)", "RFC 9112, section 4")
 def test_include(server: Server, tcp: Tcp) -> None:
-    """With -i the final response's head comes before the body, just as it came."""
+    """With --include, or -i, the final response's head comes before the body, just as it came."""
     listener = tcp.listens()
     head = b"HTTP/1.1 200 Fine\r\nx-odd:  y \r\nTransfer-Encoding: chunked\r\n\r\n"
-    for option in ("-i", "--include"):
-        program, peer = asked(server, listener, option)
-        peer.sends(b"HTTP/1.1 103 Early Hints\r\n\r\n" + head + chunked(PAGE, [9]))
-        program.exits(0)
-        program.wrote(head + PAGE, hint="The head as it came, with its blank line; then the body, without the chunks.")
+    program, peer = asked(server, listener, "--include")  # test_redirect_to_another_host has -i
+    peer.sends(b"HTTP/1.1 103 Early Hints\r\n\r\n" + head + chunked(PAGE, [9]))
+    program.exits(0)
+    program.wrote(head + PAGE, hint="The head as it came, with its blank line; then the body, without the chunks.")
 
 
 @points(3)
@@ -885,7 +886,7 @@ def test_redirects_not_followed(server: Server, tcp: Tcp) -> None:
     ):
         rejects(server, listener, MOVED % location, hint=hint)
     listener.sees_nobody()
-    for status in (301, 304, 201, 300):
+    for status in (301, 304, 300):
         location = b"" if status == 301 else b"Location: /x\r\n"
         body = b"" if status == 304 else PAGE
         response = b"HTTP/1.1 %d \r\n%sContent-Length: 25\r\n\r\n%s" % (status, location, body)
