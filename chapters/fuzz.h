@@ -65,8 +65,9 @@ static inline void require_chunks(const char *body, size_t body_size, const char
         require(at < size && isxdigit((unsigned char)sent[at]), "a chunk begins with its size");
         char *behind = NULL;
         length = strtoul(sent + at, &behind, 16);
-        behind += strspn(behind, " \t");
-        require(*behind == ';' || *behind == '\r', "nothing but extensions is behind a chunk's size");
+        const bool ends = *behind == '\r';
+        behind += strspn(behind, " \t"); /* they belong to the semicolon */
+        require(ends || *behind == ';', "nothing but extensions is behind a chunk's size");
         const char *feed = memchr(behind, '\n', size - (size_t)(behind - sent));
         require(feed != NULL && feed[-1] == '\r', "a chunk's size has a line");
         at = (size_t)(feed + 1 - sent);

@@ -13,8 +13,9 @@
 #include "fail.h"
 
 enum {
-    ATTEMPTS = 8,        /* addresses that are tried at the same time */
-    HEAD_START_MS = 250, /* before the next address is tried as well (RFC 8305, section 5) */
+    ATTEMPTS = 8,             /* addresses that are tried at the same time */
+    LEAST_HEAD_START_MS = 10, /* before the next address is tried as well (RFC 8305, section 5): no less, */
+    MOST_HEAD_START_MS = 250, /* and no more, whatever time there is */
 };
 
 int64_t now_ms(void)
@@ -26,12 +27,12 @@ int64_t now_ms(void)
 
 /* BEGIN SOLUTION */
 /* Waits until poll(2) has something to say of one of COUNT descriptors. Returns a number above zero then, 0
- * when UNTIL has come, -errno if poll fails. */
+ * when UNTIL has come, even if there were something to say by now, -errno if poll fails. */
 static int wait_until(struct pollfd *polled, int count, int64_t until)
 {
     for (;;) {
         const int64_t left = until - now_ms();
-        int ready = poll(polled, (nfds_t)count, left > 0 ? (int)left : 0);
+        int ready = left > 0 ? poll(polled, (nfds_t)count, (int)left) : 0; /* what is there now is late */
         if (ready >= 0 || errno != EINTR) {
             return ready < 0 ? -errno : ready;
         }
@@ -42,15 +43,38 @@ static int wait_until(struct pollfd *polled, int count, int64_t until)
 struct race {
     int count;
     struct pollfd polled[ATTEMPTS];
-    int64_t turn; /* when the next address may be tried */
-    int error;    /* why the last one failed */
+    int64_t head_start; /* of each before the next, in milliseconds */
+    int64_t turn;       /* when the next address may be tried */
+    int error;          /* why the last one failed */
 };
 
-/* Takes one out, and has the next address tried at once. */
+/* Returns the head start: a share of the time that is left for each address in the list, and one for the
+ * fetch. */
+static int64_t head_start(const struct addrinfo *next, int64_t left)
+{
+    int64_t shares = 1;
+    for (; next != NULL; next = next->ai_next) {
+        shares++;
+    }
+    const int64_t share = left / shares;
+    return share < LEAST_HEAD_START_MS  ? LEAST_HEAD_START_MS
+           : share > MOST_HEAD_START_MS ? MOST_HEAD_START_MS
+                                        : share;
+}
+
+/* Takes one out, and returns its descriptor; the others stay in the order of their addresses. */
+static int race_remove(struct race *race, int at)
+{
+    const int fd = race->polled[at].fd;
+    race->count--;
+    memmove(race->polled + at, race->polled + at + 1, (size_t)(race->count - at) * sizeof race->polled[0]);
+    return fd;
+}
+
+/* Takes out one that has failed, and has the next address tried at once. */
 static void race_drop(struct race *race, int at, int error)
 {
-    close(race->polled[at].fd);
-    race->polled[at] = race->polled[--race->count];
+    close(race_remove(race, at));
     race->error = error;
     race->turn = 0;
 }
@@ -64,28 +88,27 @@ static void race_enter(struct race *race, const struct addrinfo *address)
         return;
     }
     race->polled[race->count++] = (struct pollfd){.fd = fd, .events = POLLOUT};
-    race->turn = now_ms() + HEAD_START_MS;
+    race->turn = now_ms() + race->head_start;
     if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS) {
         race_drop(race, race->count - 1, errno);
     }
 }
 
-/* Drops those that have failed. Returns the descriptor of one that is connected, -1 if none is yet. */
+/* Drops those that have failed. Returns the descriptor of the first that is connected, -1 if none is yet. */
 static int race_look(struct race *race)
 {
-    for (int at = race->count - 1; at >= 0; at--) {
+    for (int at = 0; at < race->count;) {
         int error = 0;
         socklen_t length = sizeof error;
         if (race->polled[at].revents == 0) {
+            at++;
             continue;
         }
         if (getsockopt(race->polled[at].fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) {
             error = errno;
         }
         if (error == 0) {
-            int winner = race->polled[at].fd;
-            race->polled[at] = race->polled[--race->count];
-            return winner;
+            return race_remove(race, at);
         }
         race_drop(race, at, error);
     }
@@ -95,12 +118,12 @@ static int race_look(struct race *race)
 /* END SOLUTION */
 /* STARTER: */
 /* Connects to one of the addresses in the list that begins with NEXT: in their order, the next one as soon as
- * the one before has failed, or has not answered for HEAD_START_MS. Returns the descriptor, which does not
- * block, or -errno. */
+ * the one before has failed, or has not answered for a while. Returns the descriptor, which does not block,
+ * or -errno. */
 static int connect_any(const struct addrinfo *next, int64_t deadline)
 {
     /* BEGIN SOLUTION */
-    struct race race = {.error = EADDRNOTAVAIL};
+    struct race race = {.head_start = head_start(next, deadline - now_ms()), .error = EADDRNOTAVAIL};
     int winner = -1;
     while (winner < 0 && (next != NULL || race.count > 0)) {
         if (now_ms() >= deadline) {
@@ -144,12 +167,10 @@ static int resolve(const struct url *url, struct addrinfo **addresses)
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     int error = getaddrinfo(url->host, port, &hints, addresses);
-    if (error != 0) {
-        const char *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
-        fprintf(stderr, "http-client: getaddrinfo(%s): %s\n", url->host, why);
-        return EXIT_UNREACHABLE;
+    if (error == EAI_SYSTEM) {
+        return fail_call(EXIT_UNREACHABLE, "getaddrinfo", url->host, errno);
     }
-    return EXIT_SUCCESS;
+    return error != 0 ? fail(EXIT_UNREACHABLE, url->host, gai_strerror(error)) : EXIT_SUCCESS;
     /* END SOLUTION */
     /* STARTER:
     *addresses = NULL; // getaddrinfo(3), and gai_strerror(3) where it fails
@@ -186,7 +207,6 @@ static int connection_wait(const struct connection *connection, short events)
 
 /* END SOLUTION */
 /* STARTER: */
-
 int connection_send(struct connection *connection, const char *data, size_t size)
 {
     /* BEGIN SOLUTION */
@@ -241,16 +261,16 @@ ssize_t connection_fill(struct connection *connection)
     */
 }
 
-int fail_broken(const struct connection *connection, ssize_t result)
+int fail_broken(const struct connection *connection, const char *call, ssize_t result)
 {
     if (result == -ETIMEDOUT) {
-        return fail(EXIT_TIMED_OUT, connection->host, "the response did not come in time");
+        return fail(EXIT_TIMED_OUT, connection->host, "the time is up, and the response is not whole");
     }
     if (result == 0) {
         return fail(EXIT_RESPONSE, connection->host,
                     "the connection was closed before the response was whole");
     }
-    return fail_call(EXIT_RESPONSE, "recv", connection->host, (int)-result);
+    return fail_call(EXIT_RESPONSE, call, connection->host, (int)-result);
 }
 
 int fail_malformed(const struct connection *connection, const char *why)

@@ -37,9 +37,9 @@ int connection_send(struct connection *connection, const char *data, size_t size
  * already. There must be room. Returns how much came, 0 at the end of the stream, or -errno. */
 ssize_t connection_fill(struct connection *connection);
 
-/* Says why a response did not become whole, RESULT being what connection_fill or connection_send has
- * returned. */
-int fail_broken(const struct connection *connection, ssize_t result);
+/* Says why a response did not become whole: CALL, recv or send, has ended as RESULT says, which is what
+ * connection_fill or connection_send has returned. */
+int fail_broken(const struct connection *connection, const char *call, ssize_t result);
 
 int fail_malformed(const struct connection *connection, const char *why);
 

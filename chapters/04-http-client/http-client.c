@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -103,7 +104,7 @@ static int request_send(struct connection *connection, const struct url *url)
     int length = snprintf(request, sizeof request, "%s", url_authority(url, authority, sizeof authority));
     int error = connection_send(connection, request, (size_t)length);
     */
-    return error < 0 ? fail_broken(connection, error) : EXIT_SUCCESS;
+    return error < 0 ? fail_broken(connection, "send", error) : EXIT_SUCCESS;
 }
 
 /* Does the response send the client elsewhere (RFC 9110, section 15.4)? */
@@ -200,6 +201,16 @@ static int fetch(struct url *url, const struct options *options, const struct ou
     */
 }
 
+/* BEGIN SOLUTION */
+/* Returns how much of PATH says the directory, with the slash behind it. */
+static size_t directory_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? 0 : (size_t)(slash - path) + 1;
+}
+
+/* END SOLUTION */
+/* STARTER: */
 /* Opens what the body is to be written to: standard output, or a file that has no name yet in the directory
  * of PATH (O_TMPFILE in open(2)). What is there and no regular file, such as /dev/null, is written to as it
  * is. Returns EXIT_SUCCESS or the status to exit with. */
@@ -210,17 +221,23 @@ static int output_open(struct output *output, const char *path)
         return EXIT_SUCCESS;
     }
     /* BEGIN SOLUTION */
-    struct stat found;
-    if (stat(path, &found) == 0 && !S_ISREG(found.st_mode)) {
-        output->fd = open(path, O_WRONLY | O_CLOEXEC);
-    } else {
-        const char *slash = strrchr(path, '/');
-        char *directory = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
-        output->path = path;
-        output->fd = directory == NULL ? -1 : open(directory, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
-        free(directory);
+    struct stat found = {.st_mode = S_IFREG};
+    if (stat(path, &found) < 0 && errno != ENOENT) {
+        return fail_call(EXIT_FAILURE, "stat", path, errno);
     }
-    return output->fd < 0 ? fail_call(EXIT_FAILURE, "open", path, errno) : EXIT_SUCCESS;
+    if (!S_ISREG(found.st_mode)) {
+        output->fd = open(path, O_WRONLY | O_CLOEXEC);
+        return output->fd < 0 ? fail_call(EXIT_FAILURE, "open", path, errno) : EXIT_SUCCESS;
+    }
+    char *directory = NULL;
+    if (asprintf(&directory, "%.*s.", (int)directory_length(path), path) < 0) {
+        return fail_call(EXIT_FAILURE, "asprintf", path, ENOMEM);
+    }
+    output->path = path;
+    output->fd = open(directory, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+    int status = output->fd < 0 ? fail_call(EXIT_FAILURE, "open", directory, errno) : EXIT_SUCCESS;
+    free(directory);
+    return status;
     /* END SOLUTION */
     /* STARTER:
     output->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); // and if the rest does not come?
@@ -228,32 +245,52 @@ static int output_open(struct output *output, const char *path)
     */
 }
 
-/* Gives the file, which is whole now, its name; a file that has this name already is replaced in the same
- * moment. */
-static int output_commit(const struct output *output)
+/* BEGIN SOLUTION */
+/* Gives the file that can be reached as NAMELESS the name of one that is there. linkat(2) replaces nothing,
+ * and rename(2) gives no first name, so both are needed; between them no signal may leave the first name
+ * behind. */
+static int output_replace(const struct output *output, const char *nameless)
 {
-    /* BEGIN SOLUTION */
-    if (output->path == NULL) {
-        return EXIT_SUCCESS;
-    }
-    char link[64];
-    char *beside = NULL; /* linkat(2) replaces no file and rename(2) gives no first name: both are needed */
-    snprintf(link, sizeof link, "/proc/self/fd/%d", output->fd);
-    if (asprintf(&beside, "%s.%ld", output->path, (long)getpid()) < 0) {
+    char *beside = NULL;
+    if (asprintf(&beside, "%.*s.http-client.%ld", (int)directory_length(output->path), output->path,
+                 (long)getpid()) < 0) {
         return fail_call(EXIT_FAILURE, "asprintf", output->path, ENOMEM);
     }
+    sigset_t deadly;
+    sigset_t before;
+    sigemptyset(&deadly);
+    sigaddset(&deadly, SIGTERM);
+    sigaddset(&deadly, SIGINT);
+    sigprocmask(SIG_BLOCK, &deadly, &before);
     int status = EXIT_SUCCESS;
-    if (linkat(AT_FDCWD, link, AT_FDCWD, beside, AT_SYMLINK_FOLLOW) < 0) {
+    if (linkat(AT_FDCWD, nameless, AT_FDCWD, beside, AT_SYMLINK_FOLLOW) < 0) {
         status = fail_call(EXIT_FAILURE, "linkat", beside, errno);
     } else if (rename(beside, output->path) < 0) {
         status = fail_call(EXIT_FAILURE, "rename", output->path, errno);
         unlink(beside);
     }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     free(beside);
     return status;
+}
+
+/* END SOLUTION */
+/* STARTER: */
+/* Gives the file, which is whole now, its name; a file that has this name already is replaced in the same
+ * moment. */
+static int output_commit(const struct output *output)
+{
+    /* BEGIN SOLUTION */
+    char nameless[64];
+    snprintf(nameless, sizeof nameless, "/proc/self/fd/%d", output->fd);
+    if (output->path == NULL || linkat(AT_FDCWD, nameless, AT_FDCWD, output->path, AT_SYMLINK_FOLLOW) == 0) {
+        return EXIT_SUCCESS;
+    }
+    return errno == EEXIST ? output_replace(output, nameless)
+                           : fail_call(EXIT_FAILURE, "linkat", output->path, errno);
     /* END SOLUTION */
     /* STARTER:
-    (void)output; // linkat(2) and rename(2)
+    (void)output; // linkat(2), and rename(2) where there is such a file already
     return EXIT_SUCCESS;
     */
 }
@@ -273,6 +310,10 @@ int main(int argc, char **argv)
     }
     if (status == EXIT_SUCCESS || status == EXIT_STATUS) {
         int committed = output_commit(&output);
+        const char *name = options.file == NULL ? "output" : options.file;
+        if (committed == EXIT_SUCCESS && close(output.fd) < 0) { /* NFS reports some errors only now */
+            committed = fail_call(EXIT_FAILURE, "close", name, errno);
+        }
         status = committed == EXIT_SUCCESS ? status : committed;
     }
     return status;

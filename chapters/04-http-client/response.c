@@ -45,7 +45,7 @@ static int head_receive(struct connection *connection, struct response *response
         }
         ssize_t n = connection_fill(connection);
         if (n <= 0) {
-            return fail_broken(connection, n);
+            return fail_broken(connection, "recv", n);
         }
     }
     if (length < 0) {
@@ -58,7 +58,7 @@ static int head_receive(struct connection *connection, struct response *response
     /* END SOLUTION */
     /* STARTER:
     memset(response, 0, sizeof *response); // receive until "\r\n\r\n" is there, or HEAD_LIMIT bytes
-    return fail_broken(connection, connection_fill(connection));
+    return fail_broken(connection, "recv", connection_fill(connection));
     */
 }
 

@@ -1,19 +1,30 @@
-#define _GNU_SOURCE /* memrchr(3) */
 #include "url.h"
 
+/* BEGIN SOLUTION */
 #include <arpa/inet.h>
-#include <errno.h>
+/* END SOLUTION */
+/* STARTER: */
+#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 const char *number_parse(const char *text, int base, uint64_t *value)
 {
-    const size_t digits = strspn(text, base == 10 ? "0123456789" : "0123456789abcdefABCDEF");
-    errno = 0;
-    *value = strtoull(text, NULL, base);
-    return digits == 0 || errno != 0 ? NULL : text + digits;
+    static const char digits[] = "0123456789abcdef";
+    const char *at = text;
+    *value = 0;
+    for (; *at != '\0'; at++) {
+        const char *digit = memchr(digits, tolower((unsigned char)*at), (size_t)base);
+        if (digit == NULL) {
+            break;
+        }
+        if (__builtin_mul_overflow(*value, (uint64_t)base, value) ||
+            __builtin_add_overflow(*value, (uint64_t)(digit - digits), value)) {
+            return NULL;
+        }
+    }
+    return at == text ? NULL : at;
 }
 
 /* BEGIN SOLUTION */
@@ -66,7 +77,6 @@ static const char *authority_parse(struct url *url, const char *text, size_t len
 
 /* END SOLUTION */
 /* STARTER: */
-
 const char *url_parse(struct url *url, const char *text)
 {
     /* BEGIN SOLUTION */
@@ -136,7 +146,6 @@ static void remove_dots(char *target)
 
 /* END SOLUTION */
 /* STARTER: */
-
 const char *url_resolve(struct url *url, const struct url *base, const char *location)
 {
     /* BEGIN SOLUTION */
@@ -155,13 +164,17 @@ const char *url_resolve(struct url *url, const struct url *base, const char *loc
         } else if (location[0] == '?') {
             kept = path;
         } else if (location[0] != '/') {
-            kept = (size_t)((const char *)memrchr(base->target, '/', path) - base->target) + 1;
+            for (kept = path; base->target[kept - 1] != '/';) { /* its first byte is one */
+                kept--;
+            }
         }
         snprintf(text, sizeof text, "http://%s%.*s%s", url_authority(base, authority, sizeof authority),
                  (int)kept, base->target, location);
     }
     const char *why = url_parse(url, text);
-    remove_dots(url->target);
+    if (strchr("?#", location[0]) == NULL) { /* they leave the path as it is; strchr(3) finds a NUL, too */
+        remove_dots(url->target);
+    }
     return why;
     /* END SOLUTION */
     /* STARTER:

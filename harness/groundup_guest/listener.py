@@ -70,26 +70,26 @@ class Caller(Peer):
         del steps.steps[shown:]
         steps.add("peer", f"sent {count(len(data), 'byte')}, each in a segment of its own", preview(data))
 
-    def drips(self, data: bytes, within: float, *, hint: str = "") -> None:
-        """Send a byte each time the program has read the last one, until it gives up `within` so many seconds."""
+    def drips(self, data: bytes, within: float, *, piece: int = 1, hint: str = "") -> None:
+        """Send a piece each time the program has read the last one, until it gives up `within` so many seconds."""
         scene, began = self._scene, time.monotonic()
         limit = within + scene.deadlines.slack
-        for sent in range(len(data)):
+        how = "one by one" if piece == 1 else f"in pieces of {piece}"
+        for sent in range(0, len(data), piece):
             with contextlib.suppress(OSError):  # it has gone: seen below
-                self._stream.socket.send(data[sent : sent + 1])
-                self.sent += 1
+                self.sent += self._stream.socket.send(data[sent : sent + piece])
             self._program.call("drained", local_port=self.remote.port, peer_port=self.local.port, deadline=limit)
             self._stream.fill(time.monotonic())
             seconds = time.monotonic() - began
             if self._stream.end:
-                scene.steps.add("peer", f"sent {count(sent, 'byte')}, one by one, until it was given up")
+                scene.steps.add("peer", f"sent {count(sent, 'byte')}, {how}, until it was given up")
                 return
             if seconds > limit:
                 break
         scene.steps.fail(
             "peer",
-            f"sent bytes one by one, and was not given up in {time.monotonic() - began:.2f} s",
-            f"The program lets {count(self.sent, 'byte')} that come one by one hold it up for longer than it may.",
+            f"sent bytes {how}, and was not given up in {time.monotonic() - began:.2f} s",
+            f"The program lets {count(self.sent, 'byte')} that come {how} hold it up for longer than it may.",
             hint,
         )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import math
 import select
 import socket
 import struct
@@ -67,13 +68,14 @@ class Peer:
                 )
         self._scene.steps.add("peer", f"sent {amount}", preview(data))
 
-    def floods(self, data: bytes, at_most: int, *, hint: str = "") -> None:
+    def floods(self, data: bytes, at_most: int, *, within: float | None = None, hint: str = "") -> None:
         """Send `data` again and again and read nothing, until the server ends the connection.
 
-        That is expected before it has taken `at_most` bytes, and in time.
+        That is expected before it has taken `at_most` bytes, and `within` so many seconds.
         """
         repeated, began = memoryview(data * max(1, (1 << 16) // len(data))), self.sent
-        while (taken := self.sent - began) < at_most:
+        end = math.inf if within is None else time.monotonic() + within + self._scene.deadlines.slack
+        while (taken := self.sent - began) < at_most and time.monotonic() < end:
             try:
                 self.sent += self._stream.socket.send(repeated[taken % len(data) :])
             except BlockingIOError:

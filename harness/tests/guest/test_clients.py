@@ -27,6 +27,8 @@ def main(what, port="0"):
     data = b""
     while part := connection.recv(4096):
         data += part
+        if what == "gives-up" and len(data) > 6:
+            break
         if what == "answers":
             connection.sendall(b"too early")
     if what == "stays":
@@ -116,6 +118,27 @@ def test_runs_on(server, tcp):
 """
     result = run(caller, "", source)
     assert result["message"] == "The program runs on after the test's end of the connection was closed."
+
+
+def test_a_drip_is_to_be_given_up(caller: Backend) -> None:
+    source = """
+def drip(server, tcp, what):
+    listener = tcp.listens()
+    peer = listener.accepts(server.run(what, str(listener.port)))
+    peer.receives_request()
+    peer.drips(b"abc" * 5000, 0.2, piece=3)
+    assert peer.sent >= 9 and peer.sent % 3 == 0
+
+def test_gives_up(server, tcp):
+    drip(server, tcp, "gives-up")
+
+def test_takes_all(server, tcp):
+    drip(server, tcp, "fetches")
+"""
+    results = caller.run(source, program="caller").results
+    assert (results["test_gives_up"]["outcome"], results["test_gives_up"]["message"]) == ("pass", "")
+    message = results["test_takes_all"]["message"]
+    assert re.match(r"The program lets [\d,]+ bytes that come in pieces of 3 hold it up for longer", message), message
 
 
 def test_signals_names_and_refused_ports(caller: Backend) -> None:

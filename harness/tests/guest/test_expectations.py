@@ -234,9 +234,9 @@ while True:
 def test_a_flood_is_to_be_given_up(backend: Backend) -> None:
     backend.programs.install("takes", TAKER)
     source = """
-def flood(server, tcp, mistake, at_most):
+def flood(server, tcp, mistake, at_most, within=None):
     peer = tcp.connect(server.start(mistake), receive_buffer=4096)
-    peer.floods(b"12345", at_most)
+    peer.floods(b"12345", at_most, within=within)
 
 def test_good(server, tcp):
     flood(server, tcp, "", 64 << 20)
@@ -246,12 +246,16 @@ def test_takes_all(server, tcp):
 
 def test_takes_none(server, tcp):
     flood(server, tcp, "none", 64 << 20)
+
+def test_takes_long(server, tcp):
+    flood(server, tcp, "all", 1 << 60, within=0.1)
 """
     results = backend.run(source, program="takes").results
-    good, all_, none = (results[f"test_{name}"] for name in ("good", "takes_all", "takes_none"))
+    good, all_, none, long = (results[f"test_{name}"] for name in ("good", "takes_all", "takes_none", "takes_long"))
     assert (good["outcome"], good["message"]) == ("pass", "")
     assert re.search(r"A peer sent 2,\d+,\d+ bytes and read none of the answers; .* goes on reading", all_["message"])
     assert re.search(r"sent [\d,]+ bytes .* reads no more, but keeps the connection open", none["message"])
+    assert re.search(r"sent [\d,]+ bytes .* goes on reading", long["message"])
 
 
 # Checks as well that the flood is the data in its order, wherever the kernel has cut it.
