@@ -152,7 +152,7 @@ class ServerRole:
             found[name] = _without_payload(getattr(programs, name))
         for name in ("syscalls", "reset"):
             found[name] = _without_payload(getattr(programs, name))
-        for name in ("file", "files", "hosts"):
+        for name in ("address", "file", "files", "hosts"):
             found[name] = _without_payload(getattr(self.surroundings, name))
         return found
 

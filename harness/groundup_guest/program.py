@@ -218,6 +218,24 @@ class Program:
         self._scene.steps.add("server", f"printed on {stream}", lines[0])
         return lines[0]
 
+    def says(self, matching: str, stream: str = "stderr", *, hint: str = "") -> re.Match[str]:
+        """Expect its last line on `stream`, once it has come to rest, to fit the regular expression whole."""
+        found = self.call("settle", deadline=self._scene.deadlines.default)
+        if not found["settled"]:
+            self.fail_restless(found, hint)
+        last = next(iter(reversed(str(found[stream]).splitlines())), "")
+        match = re.fullmatch(matching, last)
+        if match is None:
+            self._scene.steps.fail(
+                "server",
+                f"expected to say /{matching}/ on {stream}, but " + ("said:" if last else "said nothing"),
+                f"The program did not say on {stream} what it should: /{matching}/.",
+                hint,
+                detail=last[:1000],
+            )
+        self._scene.steps.add("server", f"said on {stream}", last)
+        return match
+
     def descriptors(self) -> list[Descriptor]:
         """Return the descriptors that it has open now."""
         return [Descriptor(**found) for found in self.call("facts", sockets=False)["descriptors"]]
