@@ -6,11 +6,13 @@ import time
 
 from groundup_guest import mistakes
 from groundup_guest.address import Address
-from groundup_guest.program import Condition, Program
+from groundup_guest.conditions import Condition
+from groundup_guest.program import Program
 from groundup_guest.scene import Scene
 from groundup_guest.server import Server
 from groundup_guest.steps import count, preview
 from groundup_guest.tcp import FAMILIES, target
+from groundup_guest.udp_listener import Responder
 
 LARGEST = 1 << 16
 RECEIVE_BUFFER = 4 << 20
@@ -131,3 +133,10 @@ class Udp:
         datagrams = Datagrams(self._scene, family, (host or usual, port))
         self._scene.closers.append(datagrams.close)
         return datagrams
+
+    def listens(self, family: int = 4, port: int = 0) -> Responder:
+        """Receive in this machine, on its IPv4 or IPv6 address (4 or 6), on a free port or on this one.
+
+        From now on the program is a client.
+        """
+        return Responder(self._scene, family, port)

@@ -229,7 +229,7 @@ def test_senders_that_lie(server: Server, udp: Udp, wire: Wire) -> None:
     )
     peer.receives(b"in truth, again", hint=hint)
     received, echoed, truncated, unsent = counters(program)
-    assert received == 4 and truncated == 0 and echoed + unsent == 4 and unsent >= 1, (  # noqa: PT018
+    assert received == 4 and truncated == 0 and echoed + unsent == 4 and unsent >= 1, (
         f"Four datagrams came, one of them from port 0, to which nothing can be sent. The counters say: received "
         f"{received}, echoed {echoed}, truncated {truncated}, unsent {unsent}."
     )
@@ -296,7 +296,7 @@ def test_port_taken(server: Server, udp: Udp) -> None:
 @needs("test_echoes")
 @read("getopt_long(3)", "strtoul(3)", "signal(7)")
 def test_options(server: Server) -> None:
-    """A bad option or value is one line on standard error and exit status 2; --help goes to standard output; 0 is an end."""
+    """A bad option or value is one line on standard error and exit status 2; --help goes to standard output."""
     for arguments in (("--size", "0"), ("--size", "65508"), ("--port", "65536"), ("--bind", "nowhere"), ("more",)):
         wrong = server.run(*arguments)
         wrong.exits(2)

@@ -1,0 +1,136 @@
+"""Which of the kernel's functions run for a program, in which of its system calls, and by which way they are reached.
+
+ftrace's function tracer (Documentation/trace/ftrace.rst) puts a call into the functions that are asked for, and only
+while somebody asks: nothing is switched on, and nothing costs anything, before `arm`. An instance of its own under
+tracefs records for the processes in `set_ftrace_pid`. What runs in an interrupt while such a process has the processor
+is recorded as well; what runs while it sleeps is not.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundup_guest.programs import ProgramError, Programs
+from groundup_guest.syscalls import TRACEFS, Syscall
+
+BUFFER_KB = 2048
+LAUNCHER = "launcher"
+"""The name of a process that waits to become a program: what the kernel does for it is not the program's."""
+PATTERN = re.compile(r"[A-Za-z0-9_.*?]+")
+
+_LINE = re.compile(
+    r"^\s*(?P<comm>.{1,16}?)-(?P<pid>\d+)\s+\[\d+\]\s+\S+\s+(?P<t>\d+\.\d+): (?:(?P<name>\S+) <-(?P<caller>\S+)"
+    r"|(?P<stack><stack trace>))$"
+)
+_FRAME = re.compile(r"^ => (?P<name>\S+)$")
+
+
+@dataclass(slots=True)
+class FunctionCall:
+    """One call of a kernel function. `stack`, if recorded, is the way to it: the caller first, the system call last."""
+
+    pid: int
+    t: float
+    name: str
+    caller: str
+    stack: list[str]
+
+
+def parse(trace: Iterable[str]) -> list[FunctionCall]:
+    """Return the calls in the lines of a tracefs `trace` file, but for those made before a program was one."""
+    calls: list[FunctionCall] = []
+    last: FunctionCall | None = None
+    for line in trace:
+        match = _LINE.match(line)
+        if match is None:
+            frame = _FRAME.match(line)
+            if frame is not None and last is not None:
+                last.stack.append(frame["name"])
+        elif match["comm"] == LAUNCHER:
+            last = None
+        elif match["name"] is not None:
+            last = FunctionCall(int(match["pid"]), float(match["t"]), match["name"], match["caller"], [])
+            calls.append(last)
+    for call in calls:
+        # The stack begins with the function itself, and may begin with the tracer's own.
+        if call.name in call.stack:
+            del call.stack[: call.stack.index(call.name) + 1]
+    return calls
+
+
+def by_system_call(calls: Sequence[FunctionCall], system_calls: Sequence[Syscall]) -> list[tuple[int, FunctionCall]]:
+    """Return the calls with the index of the system call that each was made in, -1 where there is none."""
+    found = []
+    entries: dict[int, list[tuple[float, int]]] = {}
+    for index, system_call in enumerate(system_calls):
+        entries.setdefault(system_call.pid, []).append((system_call.t, index))
+    for call in calls:
+        mine = entries.get(call.pid, [])
+        at = bisect_right(mine, (call.t, len(system_calls)))
+        found.append((mine[at - 1][1] if at else -1, call))
+    return found
+
+
+class Functions:
+    """The function tracer. Methods of the protocol; see the agent."""
+
+    def __init__(self, programs: Programs, root: str = TRACEFS) -> None:
+        self._programs = programs
+        self._instance = Path(root, "instances", "groundup-functions")
+
+    def arm(self, patterns: list[str], *, stacks: bool = False) -> dict[str, Any]:
+        """Record, from now on and for programs that are yet to start, the functions that the patterns name.
+
+        A pattern is a name, with `*` for any characters. It is an error if a pattern names nothing that can be traced.
+        """
+        for pattern in patterns:
+            if not PATTERN.fullmatch(pattern):
+                raise ProgramError(f"{pattern!r} is not a pattern for the names of kernel functions, such as 'udp_*'")
+        self._instance.mkdir(exist_ok=True)
+        self._write("current_tracer", "nop")
+        self._programs.prepare()
+        # An empty filter would stand for every function of the kernel: it is replaced in one write, and never empty.
+        try:
+            self._write("set_ftrace_filter", "\n".join(patterns))
+        except OSError as error:
+            raise ProgramError(f"no kernel function has a name like {' '.join(patterns)}") from error
+        for name, value in (
+            ("buffer_size_kb", str(BUFFER_KB)),
+            ("trace_clock", "mono"),
+            ("options/function-fork", "1"),
+            ("set_ftrace_pid", " ".join(str(spare.pid) for spare in self._programs.spares)),
+            ("trace", ""),
+            ("current_tracer", "function"),
+            ("options/func_stack_trace", str(int(stacks))),
+        ):
+            self._write(name, value)
+        return {"functions": len((self._instance / "set_ftrace_filter").read_text(encoding="ascii").splitlines())}
+
+    def disarm(self) -> dict[str, Any]:
+        """Record no more. What was recorded is forgotten."""
+        if self._instance.exists():
+            self._write("current_tracer", "nop")
+            self._write("trace", "")
+        return {}
+
+    def functions(self, handle: int) -> dict[str, Any]:
+        """Return the calls made for a program, and its system calls, which they name by their index."""
+        program, tracer = self._programs.find(handle), self._programs.tracer
+        pid = program.spare.pid
+        system_calls = tracer.records(pid, executions=2 if program.strace else 1) if tracer else []
+        family = {pid, *(call.pid for call in system_calls)}
+        text = (self._instance / "trace").read_text(encoding="utf-8", errors="replace")
+        calls = [call for call in parse(text.splitlines()) if call.pid in family]
+        return {
+            "lost": "[LOST " in text,
+            "system_calls": [call.text() for call in system_calls],
+            "calls": [
+                [index, call.name, call.caller, call.stack] for index, call in by_system_call(calls, system_calls)
+            ],
+        }
+
+    def _write(self, name: str, value: str) -> None:
+        (self._instance / name).write_text(value, encoding="ascii")
