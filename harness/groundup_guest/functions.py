@@ -2,10 +2,11 @@
 
 ftrace's function tracer (Documentation/trace/ftrace.rst) puts a call into the functions that are asked for, and only
 while somebody asks: nothing is switched on, and nothing costs anything, before `arm`. An instance of its own under
-tracefs records for the processes in `set_ftrace_pid`. What runs in an interrupt while such a process has the processor
-is recorded as well; what runs while it sleeps is not.
+tracefs records for the processes in `set_ftrace_pid`. What the kernel does in an interrupt it does for anybody: it is
+left out, whoever was running at that moment.
 """
 
+import contextlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -22,9 +23,11 @@ LAUNCHER = "launcher"
 PATTERN = re.compile(r"[A-Za-z0-9_.*?]+")
 
 _LINE = re.compile(
-    r"^\s*(?P<comm>.{1,16}?)-(?P<pid>\d+)\s+\[\d+\]\s+\S+\s+(?P<t>\d+\.\d+): (?:(?P<name>\S+) <-(?P<caller>\S+)"
-    r"|(?P<stack><stack trace>))$"
+    r"^\s*(?P<comm>.{1,16}?)-(?P<pid>\d+)\s+\[\d+\]\s+(?P<flags>\S+)\s+(?P<t>\d+\.\d+): "
+    r"(?:(?P<name>\S+) <-(?P<caller>\S+)|(?P<stack><stack trace>))$"
 )
+_INTERRUPTS = "sShHzZ"
+"""What the third of a line's flags says of a hardware or software interrupt, or an NMI."""
 _FRAME = re.compile(r"^ => (?P<name>\S+)$")
 
 
@@ -40,7 +43,7 @@ class FunctionCall:
 
 
 def parse(trace: Iterable[str]) -> list[FunctionCall]:
-    """Return the calls in the lines of a tracefs `trace` file, but for those made before a program was one."""
+    """Return the calls in the lines of a tracefs `trace` file, without interrupts and what was no program yet."""
     calls: list[FunctionCall] = []
     last: FunctionCall | None = None
     for line in trace:
@@ -49,7 +52,7 @@ def parse(trace: Iterable[str]) -> list[FunctionCall]:
             frame = _FRAME.match(line)
             if frame is not None and last is not None:
                 last.stack.append(frame["name"])
-        elif match["comm"] == LAUNCHER:
+        elif match["comm"] == LAUNCHER or match["flags"][2] in _INTERRUPTS:
             last = None
         elif match["name"] is not None:
             last = FunctionCall(int(match["pid"]), float(match["t"]), match["name"], match["caller"], [])
@@ -84,7 +87,7 @@ class Functions:
     def arm(self, patterns: list[str], *, stacks: bool = False) -> dict[str, Any]:
         """Record, from now on and for programs that are yet to start, the functions that the patterns name.
 
-        A pattern is a name, with `*` for any characters. It is an error if a pattern names nothing that can be traced.
+        A pattern is a name, with `*` for any characters. It is an error if nothing that can be traced has such a name.
         """
         for pattern in patterns:
             if not PATTERN.fullmatch(pattern):
@@ -93,10 +96,11 @@ class Functions:
         self._write("current_tracer", "nop")
         self._programs.prepare()
         # An empty filter would stand for every function of the kernel: it is replaced in one write, and never empty.
-        try:
+        with contextlib.suppress(OSError):  # EINVAL where nothing fits
             self._write("set_ftrace_filter", "\n".join(patterns))
-        except OSError as error:
-            raise ProgramError(f"no kernel function has a name like {' '.join(patterns)}") from error
+        chosen = (self._instance / "set_ftrace_filter").read_text(encoding="ascii").splitlines()
+        if not chosen or chosen[0].startswith("#"):
+            raise ProgramError(f"no kernel function has a name like {' '.join(patterns)}")
         for name, value in (
             ("buffer_size_kb", str(BUFFER_KB)),
             ("trace_clock", "mono"),
@@ -107,7 +111,7 @@ class Functions:
             ("options/func_stack_trace", str(int(stacks))),
         ):
             self._write(name, value)
-        return {"functions": len((self._instance / "set_ftrace_filter").read_text(encoding="ascii").splitlines())}
+        return {"functions": len(chosen)}
 
     def disarm(self) -> dict[str, Any]:
         """Record no more. What was recorded is forgotten."""

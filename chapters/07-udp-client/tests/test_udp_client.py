@@ -52,7 +52,8 @@ def summary(program: Program) -> Summary:
         shortest, average, longest = (float(each) / 1000 for each in times.groups())
         trips = (shortest, average, longest)
         assert shortest <= average <= longest, f"The average is not between the shortest and the longest: {times[0]}"
-    numbers = Summary(*map(int, found.groups()), times=trips)
+    messages, sent, answered, lost, percent, late, strange = map(int, found.groups())
+    numbers = Summary(messages, sent, answered, lost, percent, late, strange, trips)
     if trips and numbers.answered == 2:
         middle = (trips[0] + trips[2]) / 2
         assert abs(trips[1] - middle) < 5e-6, (
@@ -227,7 +228,7 @@ def test_loss_is_retried(server: Server, udp: Udp, wire: Wire, scene: Scene) -> 
     said = says(program, messages=2, answered=2, lost=0)
     shortest, _, longest = said.times or (0.0, 0.0, 0.0)
     to_program, from_program = wire.capture().udp(to=again.source[1]), wire.capture().udp(to=responder.port)
-    real = float(to_program[0].time - from_program[1].time)
+    real = float(to_program[0].time) - float(from_program[1].time)
     assert shortest < real + 0.8 * wait, (
         f"The second transmission of message 1 was answered after {real:.3f} s, and it says {shortest:.3f} s: its time "
         "counts from the transmission that was answered, not from the first."
