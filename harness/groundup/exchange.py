@@ -39,7 +39,7 @@ _ASK = {
 }
 _SERVE = {
     "http": (
-        "s = socket.create_server((host, port))\n"
+        "def listen():\n    return socket.create_server((host, port))\n"
         "def serve():\n"
         "    c, _ = s.accept()\n"
         "    while b'\\r\\n\\r\\n' not in c.recv(65536):\n        pass\n"
@@ -47,13 +47,17 @@ _SERVE = {
         "    c.close()\n"
     ),
     "udp": (
-        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind((host, port))\n"
+        "def listen():\n"
+        "    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n    s.bind((host, port))\n    return s\n"
         "def serve():\n    s.sendto(*s.recvfrom(65536))\n"
     ),
 }
 _IN_BACKGROUND = (
     # Once the parent has ended the socket is bound; the child lets go of the pipes that its end would be awaited at.
-    "import os\n"
+    # A server of an earlier conversation may be there still: then it serves this one, too.
+    "import errno, os\n"
+    "try:\n    s = listen()\n"
+    "except OSError as error:\n    raise SystemExit(error.errno != errno.EADDRINUSE)\n"
     "if os.fork() == 0:\n"
     "    for n in (0, 1, 2):\n        os.dup2(os.open('/dev/null', os.O_RDWR), n)\n"
     "    while True:\n        serve()\n"

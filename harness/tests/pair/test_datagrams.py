@@ -32,8 +32,8 @@ HERE = Path(__file__).parent
 FUNCTIONS = ["tcp_*", "udp_*", "__tcp_transmit_skb", "ip4_datagram_connect", "__dev_queue_xmit"]
 FIREWALL = """
 table inet ground {
-    chain in { type filter hook input priority 0; meta l4proto { tcp, udp } log prefix "ground in: " }
-    chain out { type filter hook output priority 0; meta l4proto { tcp, udp } log prefix "ground out: " }
+    chain in { type filter hook input priority 0; meta l4proto { tcp, udp } log prefix "ground in: "; }
+    chain out { type filter hook output priority 0; meta l4proto { tcp, udp } log prefix "ground out: "; }
 }
 """
 
