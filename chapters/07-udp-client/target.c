@@ -43,9 +43,9 @@ const char *target_parse(struct target *target, const char *text)
         return "there is no host, or one that is too long";
     }
     const char *port = colon + 1;
-    if (port[strspn(port, "0123456789")] != '\0' ||
-        !take(target->port, sizeof target->port, port, strlen(port)) || atoi(target->port) < 1 ||
-        atoi(target->port) > 65535) {
+    const bool digits = port[strspn(port, "0123456789")] == '\0';
+    if (!digits || !take(target->port, sizeof target->port, port, strlen(port)) ||
+        strtoul(port, NULL, 10) - 1 >= 65535) { /* of 0 it makes the largest number there is */
         return "a port is a number from 1 to 65535";
     }
     return NULL;
