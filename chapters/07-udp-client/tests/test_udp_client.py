@@ -221,6 +221,8 @@ def test_loss_is_retried(server: Server, udp: Udp, wire: Wire, scene: Scene) -> 
     assert message(again.data)[1:] == (1, 2), f"Message 1 should come again, but this is {message(again.data)[1:]}."
     responder.replies(again.data, again)
     first = responder.receives(program)
+    while message(first.data)[1] == 1:  # again, before the answer was there: this machine is slow
+        first = responder.receives(program)
     responder.receives(program, hint=hint)
     responder.replies(first.data, first)  # it is only slow
     responder.receives_to_the_end(program)
@@ -298,7 +300,7 @@ def test_strange_datagrams_buy_no_time(server: Server, udp: Udp, scene: Scene) -
 def test_late_answers(server: Server, udp: Udp, scene: Scene) -> None:
     """An answer that comes twice, or after its message was given up, is late; it is not taken for the next one's."""
     responder = udp.listens()
-    wait = 0.8 * scene.deadlines.slack
+    wait = 1.5 * scene.deadlines.slack
     program = server.run("--count", "3", "--tries", "1", "--timeout", f"{wait:.3f}", responder.target())
     first = responder.receives(program)
     second = responder.receives(program)  # the first has been given up
@@ -319,7 +321,7 @@ def test_statistics(server: Server, udp: Udp, wire: Wire, scene: Scene) -> None:
     responder = udp.listens()
     troubles = {"drop": 0.25, "duplicate": 0.25, "reorder": 0.25, "first": 8}  # the last messages are left alone
     wire.faults({**troubles, "match": {"protocol": "udp"}})
-    wait = 0.3 * scene.deadlines.slack
+    wait = 0.4 * scene.deadlines.slack
     program = server.run("--count", "12", "--tries", "3", "--timeout", f"{7 * wait:.3f}", responder.target())
     responder.echoes_to_the_end(program)
     said, capture = summary(program), wire.capture()
