@@ -69,18 +69,20 @@ static int send_once(struct client *client, struct question *question)
 }
 
 /* BEGIN SOLUTION */
-/* Sleeps until there is something to receive, or an error to fetch, or UNTIL has come. Returns false if it
- * has; -errno never: an error of ppoll shows in the next receive, or it was EINTR. */
-static bool wait_until(int fd, int64_t until)
+/* Sleeps until there may be something to receive, or an error to fetch. Returns 1 then, 0 when UNTIL has
+ * come, -errno if ppoll fails. */
+static int wait_until(int fd, int64_t until)
 {
     const int64_t left = until - now_ns();
     if (left <= 0) {
-        return false;
+        return 0;
     }
     struct pollfd polled = {.fd = fd, .events = POLLIN};
     const struct timespec limit = {.tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S};
-    ppoll(&polled, 1, &limit, NULL);
-    return true;
+    if (ppoll(&polled, 1, &limit, NULL) < 0 && errno != EINTR) {
+        return -errno;
+    }
+    return 1; /* also when the time was up: the next call will say so */
 }
 
 /* Looks at the LENGTH bytes that have come. Returns true if they answer QUESTION. */
@@ -115,7 +117,8 @@ static bool is_answer(struct client *client, const struct question *question, si
 static int await_answer(struct client *client, const struct question *question, int64_t until)
 {
     /* BEGIN SOLUTION */
-    while (wait_until(client->fd, until)) {
+    int waited = 0;
+    while ((waited = wait_until(client->fd, until)) > 0) {
         ssize_t n = recv(client->fd, client->bytes, sizeof client->bytes, MSG_DONTWAIT);
         if (n >= 0 && is_answer(client, question, (size_t)n)) {
             return 1;
@@ -124,12 +127,13 @@ static int await_answer(struct client *client, const struct question *question, 
             return -errno;
         }
     }
-    return 0;
+    return waited;
     /* END SOLUTION */
     /* STARTER:
     (void)client; // ppoll(2) until UNTIL, recv(2): an answer, a late one, a stranger's, an error?
     (void)question;
-    return until < 0 ? 1 : 0;
+    (void)until;
+    return 0;
     */
 }
 

@@ -61,6 +61,6 @@ bool message_read(struct message *message, const unsigned char *bytes, size_t le
     /* STARTER:
     (void)message;
     (void)bytes;
-    return length != length + size; // anybody's bytes would do, as yet
+    return length == size; // anybody's bytes would do, as yet
     */
 }

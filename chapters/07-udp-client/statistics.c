@@ -33,7 +33,7 @@ bool statistics_print(const struct statistics *statistics)
                (double)statistics->sum_ns / 1e6 / (double)statistics->answered,
                (double)statistics->longest_ns / 1e6);
     }
-    return fflush(stdout) == 0;
+    return fflush(stdout) == 0 && ferror(stdout) == 0; /* the second tells of lines before */
     /* END SOLUTION */
     /* STARTER:
     printf("%lu messages\n", statistics->messages); // and what has become of them: see the contract

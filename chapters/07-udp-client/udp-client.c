@@ -133,7 +133,8 @@ static int run(struct client *client, const struct options *options)
     int result = ask_somewhere(client, options, addresses);
     freeaddrinfo(addresses);
     if (!statistics_print(&client->statistics)) {
-        return report("write", "standard output", errno) ? EXIT_SUCCESS : EXIT_FAILURE;
+        report("write", "standard output", errno);
+        return EXIT_FAILURE;
     }
     /* BEGIN SOLUTION */
     if (result < 0) {
