@@ -289,8 +289,8 @@ def test_strange_datagrams_buy_no_time(server: Server, udp: Udp, scene: Scene) -
     while (ended := program.call("wait", deadline=wait / 10)["exit"]) is None and program.seconds < limit:
         responder.replies(b"no answer", asked)
     assert ended is not None, (
-        f"--timeout {wait:.3f}, and it waits after {program.seconds:.1f} s, as long as something comes: SO_RCVTIMEO, or a "
-        "wait of the same length again, limits silence. Compute what is left of the time before each wait."
+        f"--timeout {wait:.3f}, and it waits after {program.seconds:.1f} s, as long as something comes. SO_RCVTIMEO, "
+        "or a wait of the same length again, limits silence. Compute what is left of the time before each wait."
     )
     program.exits(TIMED_OUT)
     assert says(program, answered=0, lost=1).strange > 0, "The datagrams that are no answer are counted as strange."
