@@ -4,13 +4,11 @@ A server is asked once: over TCP for a page, over UDP with one datagram. A clien
 PORT of the client machine. The other end is a few lines of Python in that machine.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 from groundup.errors import MachineryError, UsageError
-from groundup.link.wire import Wire
 from groundup.vm.pair import Pair
 from groundup_guest.address import parse
 
@@ -104,12 +102,3 @@ async def converse(pair: Pair, program: str, arguments: Sequence[str] | None) ->
         await _in_client_machine(pair, _script(_ASK[address.kind], host, address.port))
     await pair.server.call("settle", {"handle": started["handle"], "deadline": 2.0}, deadline=PATIENCE)
     return {**started, "argv": argv}
-
-
-async def frames(wire: Wire, link: str = "eth0") -> bytes:
-    """Return the capture of a link once nothing more comes for a moment."""
-    before = -1
-    while (now := wire.mark().positions[link]) != before:
-        before = now
-        await asyncio.sleep(0.05)
-    return wire.packets(link)

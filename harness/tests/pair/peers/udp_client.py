@@ -52,6 +52,7 @@ def asks(server: Server, port: int, family: int = 4, *options: str) -> None:
     """Run the program against a port of this machine, and expect all answers."""
     host = HOST[family] if family == 4 else f"[{HOST[family]}]"
     program = server.run("--count", "3", "--timeout", "20", *options, f"udp:{host}:{port}")
+    program.call("wait", deadline=20)  # the first wait is of three seconds, and other people's programs start slowly
     program.exits(0)
     assert "3 messages, 3 datagrams sent, 3 answered, 0 lost (0%), 0 late, 0 strange" in program.stdout
 
