@@ -22,7 +22,7 @@ from groundup.vm.pair import Pair
 from groundup_guest.rpc import RpcError
 
 ARM_SECONDS = 60.0
-"""The kernel looks at 37,000 names for each pattern, which takes a tenth of a second; this is for a busy host."""
+"""The kernel looks at 37,000 names for each pattern: well under a second each; this is for a busy host."""
 IN_NO_CALL = "(in no system call)"
 
 
