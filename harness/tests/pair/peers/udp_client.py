@@ -1,4 +1,4 @@
-"""Run in the client machine as a test of chapter 07: the client asks servers that nobody here wrote."""
+"""Run in the client machine as a test of chapter 07: the client asks servers that nobody here wrote, and is traced."""
 
 import contextlib
 import select
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup_guest.testing import Server
+from groundup_guest.testing import Server, Trace
 
 HOST = {4: "192.0.2.2", 6: "2001:db8::2"}
 SERVE = """
@@ -74,3 +74,16 @@ def test_netcat(server: Server) -> None:
 def test_python(server: Server, size: str) -> None:
     with running(7003, sys.executable, "-c", SERVE, HOST[4], "7003"):
         asks(server, 7003, 4, "--size", size)
+
+
+def test_the_kernel_at_work(server: Server, trace: Trace) -> None:
+    before = server.run("--count", "0", f"udp:{HOST[4]}:7004")
+    kernel = trace.kernel("udp_*", "*ip4_datagram_connect", "__dev_queue_xmit", stacks=True)
+    program = server.run("--count", "0", f"udp:{HOST[4]}:7004")
+    program.exits(0)
+    assert kernel.counts(program, "connect")["ip4_datagram_connect"] == 1
+    assert kernel.counts(program)["__dev_queue_xmit"] == 0
+    (bound_by,) = (call for call in kernel.calls(program) if call.name == "udp_v4_get_port")
+    assert bound_by.system_call.startswith("connect(")
+    assert bound_by.stack[0] == bound_by.caller == "inet_autobind"
+    assert not kernel.calls(before)
