@@ -37,6 +37,13 @@ def _run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--timing", action="store_true", help="show where the time went")
 
 
+def _trace_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("patterns", nargs="+", metavar="PATTERN", help="names of kernel functions, with * ('udp_*')")
+    sub.add_argument("--stacks", action="store_true", help="show the way to each function as well")
+    sub.add_argument("--run", metavar="ARGUMENTS", help="start the program with these, in place of the usual ones")
+    sub.add_argument("--path", type=Path, metavar="PATH", help="a program's sources elsewhere (default: work/NN-…)")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line. Each command's code is imported only when it runs."""
     top = argparse.ArgumentParser(
@@ -87,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("pcap", "show the packets of the last run as a sequence diagram", "pcap")
     sub.add_argument("--options", action="store_true", help="show the TCP options of SYN segments")
+
+    sub = command("trace", "show which functions the kernel runs for your program, system call by system call", "trace")
+    chapter_argument(sub)
+    _trace_options(sub)
 
     sub = command("shell", "open a shell in a machine of a live pair; a second one joins the first's pair", "shell")
     sub.add_argument("role", choices=("server", "client"))

@@ -29,7 +29,7 @@ WARM_UP = pack({"test_warm_up.py": b"def test_warm_up():\n    assert True\n"})
 
 FORWARDED = frozenset(
     {"start", "wait", "signal", "exhaust", "output", "stdout", "facts", "settle", "drained", "stop", "syscalls", "sh"}
-    | {"shut", "file", "files", "tree", "hosts"}
+    | {"address", "arm", "disarm", "functions", "shut", "file", "files", "tree", "hosts"}
 )
 """What a test may ask of the server machine's agent, as `server.NAME`."""
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn, Protocol
 
 from groundup_guest import confinement, rpc, shell
 from groundup_guest.files import Files
+from groundup_guest.functions import Functions
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
 from groundup_guest.rpc import Body, Channel, Message
@@ -108,6 +109,7 @@ class ServerRole:
         self.programs = programs
         self.surroundings = surroundings
         self.files = Files(programs.home)
+        self.functions = Functions(programs)
 
     @classmethod
     def in_guest(cls) -> "ServerRole":
@@ -152,8 +154,10 @@ class ServerRole:
             found[name] = _without_payload(getattr(programs, name))
         for name in ("syscalls", "reset"):
             found[name] = _without_payload(getattr(programs, name))
-        for name in ("file", "files", "hosts"):
+        for name in ("address", "file", "files", "hosts"):
             found[name] = _without_payload(getattr(self.surroundings, name))
+        for name in ("arm", "disarm", "functions"):
+            found[name] = _without_payload(getattr(self.functions, name))
         return found
 
     def idle(self) -> None:

@@ -8,7 +8,7 @@ from scapy.config import conf
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from groundup_guest.program import Condition
+from groundup_guest.conditions import Condition
 from groundup_guest.scene import Scene
 from groundup_guest.steps import preview
 

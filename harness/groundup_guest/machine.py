@@ -14,7 +14,7 @@ class File:
 
 
 class Machine:
-    """The fixture. Names last until the test ends."""
+    """The fixture. Names and addresses last until the test ends."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -25,6 +25,13 @@ class Machine:
         self._scene.host.server("hosts", names=names)
         shown = "; ".join(f"{name} is {', '.join(addresses)}" for name, addresses in names.items())
         self._scene.steps.add("machine", f"/etc/hosts: {shown}")
+
+    def has_address(self, address: str, interface: str = "eth0") -> None:
+        """Give the machine one more address beside its own."""
+        host, params = self._scene.host, {"address": address, "interface": interface}
+        host.server("address", present=True, **params)
+        self._scene.closers.append(lambda: host.server_later("address", present=False, **params))
+        self._scene.steps.add("machine", f"has the address {address} as well, on {interface}")
 
     def files(self) -> list[str]:
         """Return the names in the directory in which programs run."""

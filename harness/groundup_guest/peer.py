@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from groundup_guest import http, mistakes
 from groundup_guest.address import Address
+from groundup_guest.conditions import Condition
 from groundup_guest.http import Response
-from groundup_guest.program import Condition, Program
+from groundup_guest.program import Program
 from groundup_guest.rpc import Body
 from groundup_guest.scene import Scene
 from groundup_guest.steps import count, preview

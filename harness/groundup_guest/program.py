@@ -3,11 +3,11 @@
 import re
 import signal as signals
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from groundup_guest import mistakes
 from groundup_guest.address import Address, parse
+from groundup_guest.conditions import Condition, Descriptor
 from groundup_guest.rpc import Body
 from groundup_guest.scene import Scene
 from groundup_guest.steps import count, preview, said
@@ -19,24 +19,6 @@ LATE_DESCRIPTORS = 3
 """How many descriptors that are no sockets a server may open after its ready line, and keep."""
 READY = re.compile(r"listening on (\S+)")
 LAST_CALLS = 16  # are looked through for what went wrong with a peer
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """One open descriptor of a program: its number, what it refers to, whether execve(2) closes it."""
-
-    fd: int
-    target: str
-    cloexec: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Something about a program that `peer.stays_silent_until` waits for."""
-
-    program: "Program"
-    peer: "Peer | None"
-    text: str
 
 
 class Program:
@@ -217,6 +199,24 @@ class Program:
             )
         self._scene.steps.add("server", f"printed on {stream}", lines[0])
         return lines[0]
+
+    def says(self, matching: str, stream: str = "stderr", *, hint: str = "") -> re.Match[str]:
+        """Expect its last line on `stream`, once it has come to rest, to fit the regular expression whole."""
+        found = self.call("settle", deadline=self._scene.deadlines.default)
+        if not found["settled"]:
+            self.fail_restless(found, hint)
+        last = next(iter(reversed(str(found[stream]).splitlines())), "")
+        match = re.fullmatch(matching, last)
+        if match is None:
+            self._scene.steps.fail(
+                "server",
+                f"expected to say /{matching}/ on {stream}, but " + ("said:" if last else "said nothing"),
+                f"The program did not say on {stream} what it should: /{matching}/.",
+                hint,
+                detail=last[:1000],
+            )
+        self._scene.steps.add("server", f"said on {stream}", last)
+        return match
 
     def descriptors(self) -> list[Descriptor]:
         """Return the descriptors that it has open now."""

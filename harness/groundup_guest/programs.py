@@ -25,8 +25,7 @@ from groundup_guest.syscalls import Tracer
 READ_SIZE = 1 << 16
 DRAIN_AT_EXIT = 1 << 20
 """What is read at most after a program's end: a child that goes on printing must not hold up the answer."""
-READY_SECONDS = 0.25
-"""How long a program that has printed its ready line may take to come to rest before its descriptors are listed."""
+READY_SECONDS = 0.25  # for a program that has printed its ready line to come to rest, so that descriptors can be listed
 
 
 class ProgramError(Exception):
@@ -38,12 +37,12 @@ class Programs:
 
     def __init__(self, confinement: Confinement, tracer: Tracer | None = None) -> None:
         self._confinement = confinement
-        self._tracer = tracer
+        self.tracer = tracer
         self._epoll = select.epoll()
         self._programs: dict[int, Running] = {}
         self._by_descriptor: dict[int, Running] = {}
         self._handles = 0
-        self._spares: list[Spare] = []
+        self.spares: list[Spare] = []
 
     @property
     def home(self) -> Path:
@@ -60,16 +59,16 @@ class Programs:
         Moving a process into a cgroup and naming it to the tracer each wait for an RCU grace period, 25 ms and 12 ms
         under emulation; so the guest makes as many as a chapter needs before it is snapshotted.
         """
-        made = [fork_spare(self._confinement) for _ in range(number - len(self._spares))]
-        if made and self._tracer is not None:
-            self._tracer.watch([spare.pid for spare in made])
-        self._spares += made
+        made = [fork_spare(self._confinement) for _ in range(number - len(self.spares))]
+        if made and self.tracer is not None:
+            self.tracer.watch([spare.pid for spare in made])
+        self.spares += made
 
     def close(self) -> None:
         """End everything."""
         self.reset()
-        while self._spares:
-            self._spares.pop().discard()
+        while self.spares:
+            self.spares.pop().discard()
         self._epoll.close()
 
     # Methods of the protocol
@@ -108,7 +107,7 @@ class Programs:
             orders = under_strace(orders, inject)
         encoded = orders.encode(self._confinement.home, self._confinement.rights)
         self.prepare()
-        spare = self._spares.pop()
+        spare = self.spares.pop()
         self._handles += 1
         program = Running(self._handles, spare, argv, inject is not None, time.monotonic())
         if not ready:
@@ -141,13 +140,13 @@ class Programs:
 
     def wait(self, handle: int, deadline: float) -> dict[str, Any]:
         """Wait at most `deadline` seconds for the end of a program; return what `output` does as well."""
-        program = self._find(handle)
+        program = self.find(handle)
         self._until(lambda: program.exit is not None, deadline)
         return {"exit": program.exit_dict(), "seconds": program.seconds(), **self.output(handle)}
 
     def signal(self, handle: int, number: int) -> dict[str, Any]:
         """Send a signal to the program's own process; nothing happens if it has ended."""
-        program = self._find(handle)
+        program = self.find(handle)
         self.pump(0)
         if program.exit is None:
             os.kill(program.spare.pid, number)
@@ -158,7 +157,7 @@ class Programs:
 
         An accept4(2) that sleeps has taken its number before: the one after it fails.
         """
-        program = self._find(handle)
+        program = self.find(handle)
         self.pump(0)
         if program.exit is None:
             held = set(proc.descriptor_numbers(program.spare.pid))
@@ -168,7 +167,7 @@ class Programs:
 
     def output(self, handle: int) -> dict[str, Any]:
         """Return what the program has written so far."""
-        program = self._find(handle)
+        program = self.find(handle)
         self.pump(0)
         return {
             "stdout": program.stdout.text(),
@@ -179,13 +178,13 @@ class Programs:
 
     def stdout(self, handle: int) -> tuple[dict[str, Any], bytes]:
         """Return as they are the first bytes that a program started without `ready` has written on stdout."""
-        program = self._find(handle)
+        program = self.find(handle)
         self.pump(0)
         return {"stdout_bytes": program.stdout.total}, bytes(program.stdout.first)
 
     def shut(self, handle: int) -> dict[str, Any]:
         """Read the program's stdout no more: what it writes there from now on fails (SIGPIPE, EPIPE)."""
-        program = self._find(handle)
+        program = self.find(handle)
         self.pump(0)
         if program.streams.pop(program.spare.stdout, None) is not None:
             self._forget(program.spare.stdout)
@@ -193,7 +192,7 @@ class Programs:
 
     def facts(self, handle: int, *, sockets: bool = True) -> dict[str, Any]:
         """Return what /proc says about the program now; `sockets` may be left out where they are not needed."""
-        program = self._find(handle)
+        program = self.find(handle)
         self.pump(0)
         alive = program.exit is None
         pids = [] if program.closed else program.spare.cell.processes()
@@ -219,7 +218,7 @@ class Programs:
         that it holds beyond them are returned as `more`, with how many children it has not waited for, and what
         `output` returns.
         """
-        program = self._find(handle)
+        program = self.find(handle)
         until = time.monotonic() + deadline
         allowed = None if descriptors is None else set(descriptors)
         pause = FIRST_PAUSE
@@ -249,7 +248,7 @@ class Programs:
         `unread_matters` false only settling is awaited. `state` is None if this machine knows no such connection any
         more.
         """
-        program = self._find(handle)
+        program = self.find(handle)
         until = time.monotonic() + deadline
         pause = FIRST_PAUSE
         while True:
@@ -279,7 +278,7 @@ class Programs:
 
         A `deadline` of 0 kills at once. `leftover` counts processes that outlived the program's own.
         """
-        program = self._find(handle)
+        program = self.find(handle)
         if program.closed:
             return {"exit": program.exit_dict(), "seconds": 0.0, "killed": False, "leftover": 0}
         began = time.monotonic()
@@ -295,10 +294,10 @@ class Programs:
 
     def syscalls(self, handle: int, last: int = 0) -> dict[str, Any]:
         """Return the program's last system calls (all if `last` is 0), decoded, start-up left out."""
-        program = self._find(handle)
-        if self._tracer is None:
+        program = self.find(handle)
+        if self.tracer is None:
             return {"lines": [], "available": False}
-        records = self._tracer.records(program.spare.pid, executions=2 if program.strace else 1)
+        records = self.tracer.records(program.spare.pid, executions=2 if program.strace else 1)
         return {"lines": [record.as_dict() for record in records[-last:]], "available": True}
 
     def reset(self) -> dict[str, Any]:
@@ -327,7 +326,8 @@ class Programs:
                 self._read(program, descriptor)
         return bool(events)
 
-    def _find(self, handle: int) -> Running:
+    def find(self, handle: int) -> Running:
+        """Return a program by its handle."""
         try:
             return self._programs[handle]
         except KeyError:

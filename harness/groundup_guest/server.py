@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from groundup_guest.address import Address
+from groundup_guest.conditions import Condition
 from groundup_guest.directory import Directory
 from groundup_guest.launch import CANNOT_RUN
-from groundup_guest.program import Condition, Program
+from groundup_guest.program import Program
 from groundup_guest.rpc import Body, RpcError
 from groundup_guest.scene import Scene
 from groundup_guest.steps import InfraError

@@ -1,7 +1,9 @@
-"""What a client program finds around it in the server machine, and leaves there: names of machines, files."""
+"""What a program finds around it in the server machine, and leaves there: names of machines, addresses, files."""
 
+import ipaddress
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ FILE_BYTES = 4 << 20
 
 
 class Surroundings:
-    """The programs' home directory and the machine's hosts file. Methods of the protocol; see the agent."""
+    """The programs' home directory, the machine's hosts file and addresses. Methods of the protocol; see the agent."""
 
     def __init__(self, home: Path, hosts: Path = HOSTS) -> None:
         self._home = home
@@ -24,6 +26,17 @@ class Surroundings:
         """Let these names, and no others beside the usual ones, stand for these addresses (hosts(5))."""
         lines = [f"{address} {name}\n" for name, addresses in names.items() for address in addresses]
         self._hosts.write_bytes(self._usual + "".join(lines).encode())
+        return {}
+
+    def address(self, address: str, interface: str, *, present: bool) -> dict[str, Any]:
+        """Give the machine one more address, of the prefix length of its own, or take it away again."""
+        prefix = 24 if ipaddress.ip_address(address).version == 4 else 64
+        verb = "add" if present else "del"
+        options = ["nodad"] if present and prefix == 64 else []  # usable at once
+        argv = ["ip", "address", verb, f"{address}/{prefix}", "dev", interface, *options]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ProgramError(f"{' '.join(argv)}: {done.stderr.strip()}")
         return {}
 
     def files(self) -> dict[str, Any]:

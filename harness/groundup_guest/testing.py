@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from groundup_guest.conditions import Descriptor
 from groundup_guest.directory import Directory
-from groundup_guest.program import Descriptor, Program
+from groundup_guest.program import Program
 from groundup_guest.server import Server
 from groundup_guest.steps import FailedError, Steps
 
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from groundup_guest.tcp import Tcp
     from groundup_guest.trace import Trace
     from groundup_guest.udp import Udp
+    from groundup_guest.udp_listener import Datagram, Responder
     from groundup_guest.wire import Wire
 
 __all__ = [
     "Caller",
+    "Datagram",
     "Descriptor",
     "Directory",
     "FailedError",
@@ -38,6 +41,7 @@ __all__ = [
     "Machine",
     "Peer",
     "Program",
+    "Responder",
     "Server",
     "Steps",
     "Tcp",
@@ -90,7 +94,9 @@ def __getattr__(name: str) -> Any:
         "Links": "link",
         "Listener": "listener",
         "Machine": "machine",
+        "Datagram": "udp_listener",
         "Peer": "peer",
+        "Responder": "udp_listener",
         "Tcp": "tcp",
         "Trace": "trace",
         "Udp": "udp",

@@ -6,13 +6,27 @@ import time
 
 from groundup_guest import mistakes
 from groundup_guest.address import Address
-from groundup_guest.program import Condition, Program
+from groundup_guest.conditions import Condition
+from groundup_guest.program import Program
 from groundup_guest.scene import Scene
 from groundup_guest.server import Server
 from groundup_guest.steps import count, preview
 from groundup_guest.tcp import FAMILIES, target
+from groundup_guest.udp_listener import Responder
 
 LARGEST = 1 << 16
+RECEIVE_BUFFER = 4 << 20
+"""Bytes that may wait here until a test asks for them; the kernel gives as much as it gives anybody."""
+
+
+def compare(expected: bytes, received: bytes) -> str:
+    """Return what probably went wrong where `received` came in place of the datagram `expected`."""
+    if len(received) < len(expected) and expected.startswith(received):
+        return (
+            "It was cut: recvmsg(2) throws away what does not fit into the buffer, and says so only by MSG_TRUNC in "
+            "msg_flags."
+        )
+    return mistakes.compare(expected, received)
 
 
 class Datagrams:
@@ -21,6 +35,7 @@ class Datagrams:
     def __init__(self, scene: Scene, family: int, to: tuple[str, int]) -> None:
         self._scene = scene
         self._socket = socket.socket(FAMILIES[family], socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._socket.setblocking(False)
         self._socket.bind(("::" if family == 6 else "0.0.0.0", 0))
         self._to = to
@@ -41,7 +56,7 @@ class Datagrams:
                 "peer",
                 f"expected a datagram of {count(len(data), 'byte')}, but received another of {len(received):,}:",
                 "The datagram holds other bytes than expected.",
-                hint or mistakes.compare(data, received),
+                hint or compare(data, received),
                 detail=step.detail,
                 expected=data,
                 received=received,
@@ -103,9 +118,25 @@ class Udp:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
-    def socket(self, program: Program | Server, family: int | None = None, port: int | None = None) -> Datagrams:
-        """Open a socket for talking to a program."""
-        family, host, port = target(self._scene, program, family, port, "udp")
-        datagrams = Datagrams(self._scene, family, (host, port))
+    def socket(
+        self,
+        program: Program | Server,
+        family: int | None = None,
+        port: int | None = None,
+        *,
+        host: str | None = None,
+    ) -> Datagrams:
+        """Open a socket for talking to a program; under `host`, if the machine has more than one address."""
+        if host is not None:
+            family = 6 if ":" in host else 4
+        family, usual, port = target(self._scene, program, family, port, "udp")
+        datagrams = Datagrams(self._scene, family, (host or usual, port))
         self._scene.closers.append(datagrams.close)
         return datagrams
+
+    def listens(self, family: int = 4, port: int = 0) -> Responder:
+        """Receive in this machine, on its IPv4 or IPv6 address (4 or 6), on a free port or on this one.
+
+        From now on the program is a client.
+        """
+        return Responder(self._scene, family, port)

@@ -5,16 +5,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scapy.layers.inet import TCP
+from scapy.layers.inet import TCP, UDP
 from scapy.packet import Packet
 from scapy.utils import PcapNgReader
 
 from groundup_guest.scene import Scene
 
+LOST = {b"dropped by plan", b"not delivered: the machine has gone"}
+"""What the wire notes beside a frame that it has not delivered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """The packets that have passed since the test began, in order."""
+    """The packets that have been sent since the test began, in order; those that the wire has lost are among them."""
 
     packets: list[Packet]
 
@@ -25,6 +28,20 @@ class Capture:
 
     def __iter__(self) -> Iterator[Packet]:
         return iter(self.packets)
+
+    def arrived(self) -> "Capture":
+        """Return those that reached the other machine, in the order and as often as they did."""
+        return Capture([packet for packet in self.packets if not set(packet.comments or ()) & LOST])
+
+    def udp(self, port: int | None = None, *, to: int | None = None) -> list[Packet]:
+        """Return the UDP datagrams, of fragments the first; only those from or to `port`, only those sent to `to`."""
+        return [
+            packet
+            for packet in self.packets
+            if UDP in packet
+            and (port is None or port in (packet[UDP].sport, packet[UDP].dport))
+            and (to is None or packet[UDP].dport == to)
+        ]
 
     def tcp(self, port: int | None = None, flags: str | None = None) -> list[Packet]:
         """Return the TCP segments; only those from or to `port`, only those with just these flags (`S`, `SA`, `FA`)."""

@@ -1,6 +1,8 @@
 """Programs that are clients: a test listens, looks at what they ask, write and leave behind, and expects their end."""
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -214,3 +216,13 @@ def test_only_regular_files_of_the_home_are_read(caller: Backend) -> None:
     for name in ("", "..", "../x", "a/b"):
         with pytest.raises(ProgramError, match="is not the name of a file"):
             surroundings.file(name)
+
+
+@pytest.mark.skipif(shutil.which("ip") is None, reason="needs ip(8)")
+def test_an_address_that_the_machine_does_not_take(tmp_path: Path) -> None:
+    surroundings = Surroundings(tmp_path, tmp_path / "hosts")
+    for address, length in (("192.0.2.9", 24), ("2001:db8::9", 64)):
+        with pytest.raises(ProgramError, match=f"ip address add {address}/{length} dev nowhere.*: .+"):
+            surroundings.address(address, "nowhere", present=True)
+    with pytest.raises(ValueError, match="does not appear to be an IPv4 or IPv6 address"):
+        surroundings.address("nowhere", "lo", present=True)

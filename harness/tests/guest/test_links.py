@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter
 
@@ -103,3 +103,22 @@ def test_a(wire):
         ("inject", {"link": "eth0", "to": "server"}),
         ("clear", {"link": "eth0"}),
     ]
+
+
+def test_what_the_wire_has_lost_is_told_from_what_arrived(backend: Backend, tmp_path: Path) -> None:
+    file = tmp_path / "capture.pcapng"
+    with PcapNgWriter(str(file)) as writer:
+        for port, note in ((7, b""), (7, b"dropped by plan"), (8, b"duplicated by plan")):
+            packet = Ether() / IP() / UDP(sport=5, dport=port)
+            packet.comments = [note] if note else None
+            writer.write(packet)
+    backend.capture = file.read_bytes()
+    source = """
+def test_a(wire):
+    capture = wire.capture()
+    assert [packet["UDP"].dport for packet in capture.udp()] == [7, 7, 8]
+    assert [packet["UDP"].dport for packet in capture.arrived().udp(5)] == [7, 8]
+    assert len(capture.udp(to=7)) == 2 and not capture.udp(to=5)
+"""
+    result = backend.run(source).only
+    assert (result["outcome"], result["message"]) == ("pass", "")

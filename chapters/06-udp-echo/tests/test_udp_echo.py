@@ -1,0 +1,310 @@
+"""Chapter 06: what a sender of datagrams may rely on when it asks `udp-echo`, and what no sender can do to it.
+
+After every test the harness looks at the server once more: it still runs, has closed what it opened, and does not spin.
+"""
+
+import random
+import signal
+
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+
+from groundup_guest.testing import Machine, Program, Server, Udp, Wire, needs, points, read
+
+LARGEST = 65507
+SECOND = {4: "192.0.2.9", 6: "2001:db8::9"}
+"""Addresses that the server machine gets beside its own."""
+ELSEWHERE = "198.51.100.7"
+"""An address to which the server machine has no route."""
+COUNTERS = r"udp-echo: received (\d+), echoed (\d+), truncated (\d+), unsent (\d+)"
+
+
+def counters(program: Program, hint: str = "") -> tuple[int, ...]:
+    """Ask for the counters; return received, echoed, truncated and unsent."""
+    program.signals(signal.SIGUSR1)
+    match = program.says(COUNTERS, hint=hint)
+    return tuple(int(number) for number in match.groups())
+
+
+def count(program: Program, *expected: int, hint: str = "") -> None:
+    """Expect the counters received, echoed, truncated and unsent to be these."""
+    found = counters(program, hint)
+    assert found == expected, (
+        "The counters should be received {}, echoed {}, truncated {}, unsent {}; ".format(*expected)
+        + f"they are {', '.join(map(str, found))}. {hint}"
+    )
+
+
+def echo_frame(wire: Wire, port: int) -> Packet:
+    """Return the last frame that the server has sent from `port`, as it was on the wire."""
+    return next(packet for packet in reversed(wire.capture().udp(port)) if packet[UDP].sport == port)
+
+
+@points(12)
+@read("socket(2), SOCK_DGRAM", "bind(2)", "recvmsg(2)", "sendmsg(2)", "getsockname(2)")
+def test_echoes(server: Server, udp: Udp, rng: random.Random) -> None:
+    """A datagram comes back with the same bytes, over IPv4 and over IPv6, and then the next one does."""
+    program = server.start("--port", "0")
+    assert program.address.kind == "udp", f"The ready line names {program.address}, which is no UDP address."
+    assert program.address.port != 0, "The ready line shows port 0: getsockname(2) tells which one the kernel chose."
+    hint = (
+        "One AF_INET6 socket bound to :: serves both, if IPV6_V6ONLY is off. The port of an address is in network byte "
+        "order: htons(3) on the way in, ntohs(3) on the way out."
+    )
+    for family in (6, 4):
+        peer = udp.socket(program, family)
+        for message in (b"hello", b"\0 and \xff\r\n\0" + rng.randbytes(8)):
+            peer.sends(message)
+            peer.receives(message, hint=hint if message == b"hello" else "")
+    peer.receives_nothing_until(program.waits_for_next(), hint="One datagram, one answer.")
+
+
+@points(8)
+@needs("test_echoes")
+@read("udp(7)", "recv(2), RETURN VALUE", "RFC 768")
+def test_empty_datagram(server: Server, udp: Udp) -> None:
+    """An empty datagram is a datagram: it comes back empty, and the server goes on."""
+    peer = udp.socket(server.start("--port", "0"))
+    hint = "0 from recvmsg(2) is the length of a datagram: on UDP there is no end of a stream, and nothing to end for."
+    for message in (b"", b"after it", b""):
+        peer.sends(message)
+        peer.receives(message, hint=hint)
+
+
+@points(10)
+@needs("test_echoes")
+@read("udp(7)", "ip(7), IP_MTU_DISCOVER", "RFC 791, section 2.3", "recv(2), MSG_TRUNC")
+def test_every_size(server: Server, udp: Udp, wire: Wire, rng: random.Random) -> None:
+    """Datagrams of 1472 bytes, 1473, which go in fragments, and 65,507, the most there can be, come back whole."""
+    program = server.start("--port", "0")
+    peers = {family: udp.socket(program, family) for family in (4, 6)}
+
+    def asks(family: int, size: int) -> None:
+        message = rng.randbytes(size)
+        peers[family].sends(message)
+        peers[family].receives(message)
+
+    for size in (1, 1024, 1025, 1472, 1473):
+        asks(4, size)
+    cut = [bool(packet[IP].flags & "MF") for packet in wire.capture().udp(program.address.port)]
+    assert cut == [False] * 8 + [True] * 2, "Only the datagrams of 1473 bytes, there and back, need a second frame."
+    for family, size in ((4, LARGEST), (6, 1452), (6, 1453), (6, LARGEST)):
+        asks(family, size)
+
+
+@points(8)
+@needs("test_echoes")
+@read("recvmsg(2), msg_name", "udp(7)", "connect(2)")
+def test_two_clients_interleaved(server: Server, udp: Udp, rng: random.Random) -> None:
+    """Of two clients that send by turns each gets its own answers, whoever was there first."""
+    program = server.start("--port", "0")
+    peers = [udp.socket(program), udp.socket(program)]
+    hint = (
+        "Every datagram brings its sender's address, and the answer goes there: not to the first that came, nor to the "
+        "last. A socket that is connected to one sender hears nobody else."
+    )
+    for _ in range(3):
+        messages = [rng.randbytes(rng.randrange(1, 200)) for _ in peers]
+        for peer, message in zip(peers, messages, strict=True):
+            peer.sends(message)
+        for peer, message in zip(peers, messages, strict=True):
+            peer.receives(message, hint=hint)
+
+
+@points(12)
+@needs("test_echoes")
+@read("ip(7), IP_PKTINFO", "ipv6(7), IPV6_RECVPKTINFO", "cmsg(3)", "RFC 1122, section 4.1.3.5")
+def test_answers_from_the_address_asked(server: Server, udp: Udp, machine: Machine) -> None:
+    """Where the machine has several addresses the answer comes from the one that was asked, over IPv4 and IPv6."""
+    for address in SECOND.values():
+        machine.has_address(address)
+    program = server.start("--port", "0")
+    for host in (*SECOND.values(), server.host(4), server.host(6)):
+        peer = udp.socket(program, host=host)
+        peer.sends(b"who are you?")
+        peer.receives(
+            b"who are you?",
+            hint="The kernel chooses a source by the way to the peer. Ask for IP_PKTINFO, or IPV6_RECVPKTINFO, with "
+            "setsockopt(2); each datagram then brings a control message with the address that it was sent to, and "
+            "sendmsg(2) takes the same one.",
+        )
+
+
+@points(6)
+@needs("test_answers_from_the_address_asked")
+@read("ip(7), IP_PKTINFO", "bind(2)")
+def test_bound_to_a_family(server: Server, udp: Udp, machine: Machine) -> None:
+    """The same holds for a server that --bind has bound to IPv4 alone; and one bound to an address is reached there."""
+    machine.has_address(SECOND[4])
+    wide = server.start("--port", "0", "--bind", "0.0.0.0")
+    narrow = server.start("--port", "0", "--bind", SECOND[4])
+    assert narrow.address.host == SECOND[4], f"--bind {SECOND[4]}, and the ready line says {narrow.address}."
+    for program, host in ((wide, server.host(4)), (wide, SECOND[4]), (narrow, SECOND[4])):
+        peer = udp.socket(program, host=host)
+        peer.sends(b"and you?")
+        peer.receives(
+            b"and you?", hint="A socket of AF_INET has IP_PKTINFO, of the level IPPROTO_IP, in place of IPv6's."
+        )
+
+
+@points(10)
+@needs("test_echoes")
+@read("recvmsg(2), MSG_TRUNC", "recv(2), MSG_TRUNC")
+def test_truncation_is_seen(server: Server, udp: Udp, rng: random.Random) -> None:
+    """What is longer than --size is counted and not answered; what fits to the last byte is."""
+    hint = "recvmsg(2) sets MSG_TRUNC in msg_flags when the datagram was longer than the buffer: its rest is lost."
+    program = server.start("--port", "0", "--size", "1024")
+    peer = udp.socket(program)
+    for size in (1025, 9000, 1024):
+        peer.sends(message := rng.randbytes(size))
+    peer.receives(message, hint=f"The first answer should be that to the last datagram, which fits. {hint}")
+    count(program, 3, 1, 2, 0, hint=hint)
+
+
+@points(8)
+@needs("test_echoes")
+@read("ppoll(2)", "sigaction(2)", "signal(7), Interruption of system calls")
+def test_counters(server: Server, udp: Udp) -> None:
+    """SIGUSR1 prints the counters on standard error, at once and each time, and costs no datagram."""
+    program = server.start("--port", "0")
+    hint = (
+        "A handler that sets a flag does not end a call that is restarted: let it interrupt the sleep, and print then, "
+        "not after the next datagram. Standard output has the ready line and nothing else."
+    )
+    count(program, 0, 0, 0, 0, hint=hint)
+    peer = udp.socket(program)
+    for n in range(1, 4):
+        peer.sends(b"count me")
+        peer.receives(b"count me")
+        count(program, n, n, 0, 0, hint=hint)
+
+
+@points(8)
+@needs("test_two_clients_interleaved")
+@read("udp(7), ERRORS", "ip(7), IP_RECVERR", "RFC 1122, section 4.1.3.3")
+def test_icmp_errors_stop_nobody(server: Server, udp: Udp, wire: Wire) -> None:
+    """Port and host unreachable, about answers of its own, do not stop the server, nor make it spin."""
+    program = server.start("--port", "0")
+    for family in (4, 6):
+        peer = udp.socket(program, family)
+        peer.sends(b"before")
+        peer.receives(b"before")
+        answer = echo_frame(wire, program.address.port)
+        for code in (1, 3) if family == 4 else (4, 0):
+            error: Packet
+            if family == 4:
+                error = IP(src=answer[IP].dst, dst=answer[IP].src) / ICMP(type=3, code=code) / bytes(answer[IP])
+            else:
+                error = IPv6(src=answer[IPv6].dst, dst=answer[IPv6].src) / ICMPv6DestUnreach(code=code)
+                error /= bytes(answer[IPv6])
+            wire.injects(Ether(src=answer[Ether].dst, dst=answer[Ether].src) / error)
+        peer.sends(b"after")
+        peer.receives(
+            b"after",
+            hint="An error that an answer has caused, as ECONNREFUSED, is that answer's, whose receiver has gone. The "
+            "next one is there.",
+        )
+
+
+@points(8)
+@needs("test_counters")
+@read("sendmsg(2), ERRORS", "RFC 768", "udp(7)")
+def test_senders_that_lie(server: Server, udp: Udp, wire: Wire) -> None:
+    """A sender without a route, or of port 0, cannot be answered: that is counted, and the next one is served."""
+    program = server.start("--port", "0")
+    peer = udp.socket(program)
+    peer.sends(b"in truth")
+    peer.receives(b"in truth")
+    answer = echo_frame(wire, program.address.port)
+    to_server = Ether(src=answer[Ether].dst, dst=answer[Ether].src)
+    for source, port in ((ELSEWHERE, 4000), (answer[IP].dst, 0)):
+        datagram = UDP(sport=port, dport=program.address.port) / b"nobody sent this"
+        wire.injects(to_server / IP(src=source, dst=answer[IP].src) / datagram)
+    peer.sends(b"in truth, again")
+    hint = (
+        "sendmsg(2) fails with ENETUNREACH where there is no route, and with EINVAL for port 0: both are about this "
+        "one datagram, whose sender anybody can invent."
+    )
+    peer.receives(b"in truth, again", hint=hint)
+    received, echoed, truncated, unsent = counters(program)
+    assert received == 4 and truncated == 0 and echoed + unsent == 4 and unsent >= 1, (
+        f"Four datagrams came, one of them from port 0, to which nothing can be sent. The counters say: received "
+        f"{received}, echoed {echoed}, truncated {truncated}, unsent {unsent}."
+    )
+
+
+@points(6)
+@needs("test_counters")
+@read("udp(7)", "RFC 768", "RFC 8085, section 3.3")
+def test_what_the_wire_does(server: Server, udp: Udp, wire: Wire) -> None:
+    """Whatever is lost, doubled or overtaken on the way: each datagram that arrives is answered, once."""
+    program = server.start("--port", "0")
+    peer = udp.socket(program)
+    troubles = {"drop": 0.2, "duplicate": 0.3, "reorder": 0.3, "first": 24}  # what comes after that is left alone
+    wire.faults({**troubles, "direction": "to-server", "match": {"protocol": "udp"}})
+    for n in range(24):
+        peer.sends(b"datagram %d" % n)
+    peer.sends(b"the last")
+    answers = [peer.receives_any()]
+    while b"the last" not in answers:
+        answers.append(peer.receives_any())
+    # It may have overtaken others, which the wire has let go behind it.
+    arrived = [bytes(packet[UDP].payload) for packet in wire.capture().arrived().udp(to=program.address.port)]
+    while len(answers) < len(arrived):
+        answers.append(peer.receives_any(hint="Each datagram that arrives is a question, also one that came before."))
+    assert sorted(answers) == sorted(arrived), "Other datagrams were answered than had arrived, or not as often."
+    count(program, len(arrived), len(arrived), 0, 0)
+
+
+@points(2)
+@needs("test_echoes")
+@read("recvmsg(2), ERRORS", "strace(1)")
+def test_an_error_is_not_the_end(server: Server, udp: Udp) -> None:
+    """When a receive fails, for want of memory as it may, the server receives the next datagram all the same."""
+    calls = "recvmsg,recvfrom,recvmmsg,read"
+    program = server.start("--port", "0", inject=f"{calls}:error=ENOMEM:when=2")
+    peer = udp.socket(program)
+    for message in (b"one", b"two", b"three"):
+        peer.sends(message)
+        peer.receives(message, hint="One call that has failed says nothing about the next: report it, and go on.")
+
+
+@points(1)
+@needs("test_echoes")
+@read("bind(2), EADDRINUSE", "socket(7), SO_REUSEADDR", "fcntl(2), FD_CLOEXEC")
+def test_port_taken(server: Server, udp: Udp) -> None:
+    """A port on which another server receives is an error: one line that says so, exit status 1. A restart binds."""
+    first = server.start("--port", "0")
+    port = str(first.address.port)
+    for found in first.descriptors():
+        assert found.cloexec or not found.target.startswith("socket:"), (
+            f"Descriptor {found.fd} is not close-on-exec: SOCK_CLOEXEC goes into the type that socket(2) is given."
+        )
+    second = server.run("--port", port)
+    second.exits(1, hint="SO_REUSEADDR lets two servers share a port on UDP, and the later one gets the datagrams.")
+    second.prints_one_line(matching=rf"udp-echo: bind\(udp:\S+:{port}\): (?i:address (already )?in use)")
+    assert second.stdout == "", f"It cannot be reached, but says on standard output: {second.stdout}"
+    first.stops()
+    peer = udp.socket(server.start("--port", port))
+    peer.sends(b"again")
+    peer.receives(b"again")
+
+
+@points(1)
+@needs("test_echoes")
+@read("getopt_long(3)", "strtoul(3)", "signal(7)")
+def test_options(server: Server) -> None:
+    """A bad option or value is one line on standard error and exit status 2; --help goes to standard output."""
+    for arguments in (("--size", "0"), ("--size", "65508"), ("--port", "65536"), ("--bind", "nowhere"), ("more",)):
+        wrong = server.run(*arguments)
+        wrong.exits(2)
+        wrong.prints_one_line(matching="udp-echo: .+")
+        assert wrong.stdout == "", f"Nothing belongs on standard output here, but it says: {wrong.stdout}"
+    helped = server.run("--help")
+    helped.exits(0)
+    assert "--size" in helped.stdout, f"--help names the options on standard output, and says only: {helped.stdout}"
+    told = server.start("--port", "0", "--timeout", "2.5")
+    told.signals(signal.SIGINT)
+    told.exits(0, within=1.0)

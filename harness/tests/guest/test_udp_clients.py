@@ -1,0 +1,99 @@
+"""Programs that ask over UDP: the test plays the server, and looks at what comes."""
+
+import pytest
+
+from tests.guest.backend import Backend
+
+ASKER = b"""#!/usr/bin/python3
+import signal, socket, sys, time
+
+what, port = sys.argv[1], int(sys.argv[2])
+asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asker.connect(("127.0.0.1", port))
+if what == "says":
+    signal.signal(signal.SIGUSR1, lambda *_: print("two\\nthree", file=sys.stderr, flush=True))
+    print("one", file=sys.stderr, flush=True)
+for number in range(0 if what == "silent" else 2):
+    asker.send(b"question %d" % number)
+    answer = asker.recv(100)
+    assert answer == b"question %d" % number, answer
+while what == "says":
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def asker(backend: Backend) -> Backend:
+    backend.programs.install("asker", ASKER)
+    return backend
+
+
+def test_a_test_can_be_the_server(asker: Backend) -> None:
+    source = """
+def test_echoes(server, udp):
+    responder = udp.listens()
+    program = server.run("asks", str(responder.port))
+    found = responder.echoes(program, 2)
+    assert [datagram.data for datagram in found] == [b"question 0", b"question 1"]
+    assert found[0].source == found[1].source and found[0].t <= found[1].t
+    program.exits(0)
+    responder.sees_nothing()
+
+def test_one_by_one(server, udp):
+    responder = udp.listens()
+    program = server.run("asks", str(responder.port))
+    first = responder.receives(program)
+    responder.replies(first.data, first)
+    assert len(responder.echoes_to_the_end(program)) == 1
+    program.exits(0)
+
+def test_silence(server, udp):
+    responder = udp.listens()
+    program = server.run("silent", str(responder.port))
+    assert responder.receives_to_the_end(program) == []
+    responder.receives(program)
+
+def test_too_much(server, udp):
+    responder = udp.listens()
+    responder.receives(server.run("asks", str(responder.port)))
+    other = udp.listens()
+    other.replies(b"x", type("To", (), {"source": ("127.0.0.1", responder.port)}))
+    responder.sees_nothing()
+
+def test_a_name(udp):
+    responder = udp.listens(6)
+    assert responder.target() == f"udp:[::1]:{responder.port}"
+    assert responder.target("a.example") == f"udp:a.example:{responder.port}"
+"""
+    results = asker.run(source, program="asker", floor=1.0).results
+    for name in ("test_echoes", "test_one_by_one", "test_a_name"):
+        assert (results[name]["outcome"], results[name]["message"]) == ("pass", "")
+    silence = results["test_silence"]["message"]
+    assert silence.startswith("The program sent nothing to udp:127.0.0.1:")
+    assert silence.endswith("it exited with status 0.")
+    assert "sent a datagram where it should have sent none" in results["test_too_much"]["message"]
+
+
+def test_what_a_program_says_last(asker: Backend) -> None:
+    source = """
+def start(server, udp):
+    responder = udp.listens()
+    program = server.run("says", str(responder.port))
+    responder.echoes(program, 2)
+    program.says("one")
+    program.signals(signal.SIGUSR1)
+    return program
+
+def test_good(server, udp):
+    program = start(server, udp)
+    assert program.says("t(.*)ee")[1] == "hr"
+    program.signals(signal.SIGKILL)
+
+def test_other(server, udp):
+    program = start(server, udp)
+    program.says("four")
+"""
+    results = asker.run(source, program="asker", floor=1.0).results
+    assert (results["test_good"]["outcome"], results["test_good"]["message"]) == ("pass", "")
+    assert results["test_other"]["message"] == "The program did not say on stderr what it should: /four/."
+    assert results["test_other"]["steps"][-1]["detail"] == "three"
