@@ -13,7 +13,8 @@ import resource
 import select
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from groundup_guest import proc
@@ -26,6 +27,11 @@ USER = 1000
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 CAP_NET_BIND_SERVICE = 10  # linux/capability.h
+CAP_NET_RAW = 13
+GRANTABLE = {"net_raw": CAP_NET_RAW}
+"""What a chapter may ask for its program, by name: see ARCHITECTURE.md, "Trust", for what a program can do with it."""
+FIRST_TO_GO, LAST_TO_GO = 1000, -1000
+"""For oom_score_adj: whom the kernel ends when the machine's memory is used up (proc(5))."""
 SHUT = ("kernel/shmall", "user/max_user_namespaces", "fs/mqueue/queues_max")
 """Limits that are set to 0: what they allow outlives the program, or gives it more rights in a namespace of its own."""
 
@@ -39,11 +45,15 @@ class Rights:
 
     user: int = USER
     capabilities: tuple[int, ...] = (CAP_NET_BIND_SERVICE,)
-    """Not CAP_NET_RAW: the memory of a packet socket's ring is charged to no cgroup, and takes the machine's."""
+    """Not CAP_NET_RAW, but where a chapter needs it: a packet socket's memory is charged to no cgroup."""
 
     def mask(self) -> int:
         """Return the capabilities as the kernel takes them, a bit for each."""
         return sum(1 << capability for capability in self.capabilities)
+
+    def with_granted(self, names: Iterable[str]) -> "Rights":
+        """Return these rights and the capabilities of GRANTABLE that are named. Raises KeyError for any other name."""
+        return replace(self, capabilities=(*self.capabilities, *(GRANTABLE[name] for name in names)))
 
 
 def adopt_orphans() -> None:
@@ -70,6 +80,9 @@ class Cell:
     def leave(self) -> None:
         """Note that the program's own process has been waited for: its number may soon be somebody else's."""
         self._pid = 0
+
+    def expose(self, pid: int) -> None:
+        """Let the kernel end the program before anything else when the machine's memory is used up."""
 
     def harden(self) -> None:
         """Set the child's limits, in the child."""
@@ -174,9 +187,20 @@ class GuestCell(Cell):
         super().enter(pid)
         _write(f"{self._path}/cgroup.procs", str(pid))
 
+    def expose(self, pid: int) -> None:
+        """Let the kernel end the program, and by memory.oom.group all of its cell, before anything else.
+
+        The cell's own limit is met by what is charged to it. What a packet socket holds is charged to nobody, and is
+        given back when its program ends: so a machine without memory has to end that program and no other.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            _write(f"/proc/{pid}/oom_score_adj", str(FIRST_TO_GO))
+
     def harden(self) -> None:
-        """Set the child's limits, in the child, which stays root: so it waits out of reach of an earlier program."""
-        _write("/proc/self/oom_score_adj", "0")
+        """Set the child's limits, in the child, which stays root: so it waits out of reach of an earlier program.
+
+        It keeps the agent's place in the order of those that the kernel ends (oom_score_adj) until `expose`.
+        """
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
@@ -250,7 +274,7 @@ class GuestConfinement(Confinement):
         for name in SHUT:
             with contextlib.suppress(FileNotFoundError):  # a kernel without it has nothing to shut
                 _write(f"/proc/sys/{name}", "0")
-        _write("/proc/self/oom_score_adj", "-1000")  # whoever takes all the memory, the agent is not what ends
+        _write("/proc/self/oom_score_adj", str(LAST_TO_GO))  # whoever takes all the memory, the agent does not end
         self._cells = 0
         os.makedirs(self._parent, exist_ok=True)  # noqa: PTH103
         for path in (root, self._parent):

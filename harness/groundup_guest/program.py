@@ -308,7 +308,7 @@ class Program:
                 "server",
                 f"{command}, and printed",
                 "The first line on stdout is not `listening on ADDRESS`.",
-                hint or "ADDRESS is tcp:HOST:PORT, or tcp:[HOST]:PORT for IPv6; nothing else may be printed on stdout.",
+                hint or mistakes.READY_LINE,
                 detail=line[:1000],
             )
         self._address, self._ready_line = address, line
@@ -319,7 +319,8 @@ class Program:
     def _fail_not_ready(self, command: str, patience: float, hint: str) -> None:
         facts = self.call("facts")
         listens = any(found["state"] == "LISTEN" for found in facts["sockets"])
-        why = mistakes.UNFLUSHED if listens else "It has no listening socket either: it has not come to listen(2)."
+        hears = any(found["kind"] == "packet" and found["protocol"] for found in facts["sockets"])
+        why = mistakes.UNFLUSHED if listens or hears else mistakes.NO_LISTENER
         self._scene.steps.fail(
             "server",
             f"{command}, but printed no line within {patience:.1f} s",

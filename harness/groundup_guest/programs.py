@@ -11,12 +11,12 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from groundup_guest import proc
-from groundup_guest.confinement import Confinement
+from groundup_guest.confinement import GRANTABLE, Confinement
 from groundup_guest.launch import LaunchError, Orders, Spare, fork_spare, under_strace
 from groundup_guest.running import WHOLE, Exit, Kept, Running
 from groundup_guest.settling import FIRST_PAUSE, LONGEST_PAUSE, settled
@@ -44,6 +44,7 @@ class Programs:
         self._by_descriptor: dict[int, Running] = {}
         self._handles = 0
         self._spares: list[Spare] = []
+        self._granted: dict[str, tuple[str, ...]] = {}  # capabilities beyond the usual ones, by a program's name
 
     @property
     def home(self) -> Path:
@@ -74,16 +75,26 @@ class Programs:
 
     # Methods of the protocol
 
-    def install(self, name: str, content: bytes, mode: int = 0o755) -> dict[str, Any]:
-        """Put a program into the home directory."""
+    def install(
+        self, name: str, content: bytes, mode: int = 0o755, capabilities: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Put a program into the home directory, which is to have these capabilities beyond the usual ones."""
         if not name or "/" in name or name in (".", ".."):
             raise ProgramError(f"{name!r} is not a name for a program")
+        self.grant(name, capabilities)
         path = self._confinement.home / name
         path.unlink(missing_ok=True)  # a running program cannot be overwritten (ETXTBSY), but replaced
         path.write_bytes(content)
         path.chmod(mode)
         self._confinement.own(path)
         return {"path": str(path)}
+
+    def grant(self, name: str, capabilities: Sequence[str]) -> dict[str, Any]:
+        """Let whatever is started under this name have these capabilities beyond the usual ones."""
+        if unknown := set(capabilities) - GRANTABLE.keys():
+            raise ProgramError(f"no program may have the capability {min(unknown)!r}")
+        self._granted[name] = tuple(capabilities)
+        return {}
 
     def remove(self, name: str) -> None:
         """Remove an installed program."""
@@ -106,9 +117,13 @@ class Programs:
         orders = Orders(str(self._confinement.home / argv[0]), argv, {**self._confinement.environment, **(env or {})})
         if inject:
             orders = under_strace(orders, inject)
-        encoded = orders.encode(self._confinement.home, self._confinement.rights)
+        rights = self._confinement.rights
+        if rights is not None:
+            rights = rights.with_granted(self._granted.get(argv[0], ()))
+        encoded = orders.encode(self._confinement.home, rights)
         self.prepare()
         spare = self._spares.pop()
+        spare.cell.expose(spare.pid)
         self._handles += 1
         program = Running(self._handles, spare, argv, inject is not None, time.monotonic())
         if not ready:
@@ -300,6 +315,21 @@ class Programs:
             return {"lines": [], "available": False}
         records = self._tracer.records(program.spare.pid, executions=2 if program.strace else 1)
         return {"lines": [record.as_dict() for record in records[-last:]], "available": True}
+
+    def delivered(self, handle: int) -> dict[str, Any]:
+        """Return how many frames the kernel has put before the program's packet sockets since the last such question.
+
+        `lost` are those among them for which there was no room. What a socket's filter has refused is not counted.
+        """
+        program = self._find(handle)
+        self.pump(0)
+        found = [
+            counts
+            for number in proc.descriptor_numbers(program.spare.pid)
+            if (counts := proc.packets_delivered(program.spare.pid, number)) is not None
+        ]
+        packets, lost = (sum(each[at] for each in found) for at in (0, 1))
+        return {"sockets": len(found), "frames": packets, "lost": lost}
 
     def reset(self) -> dict[str, Any]:
         """End all programs, forget all handles."""
