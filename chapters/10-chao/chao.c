@@ -154,7 +154,8 @@ static void open_framed(struct link *link, const char *interface)
 }
 
 /* Opens LINK for CHAO/0. Where an EtherType belongs there are two bytes of the message, so the kernel sorts
- * these frames under any protocol. A socket for all of them is shown as well what this machine sends. */
+ * these frames under any protocol. A socket for all of them is shown as well what
+ * other programs here send. */
 static void open_raw(struct link *link, const char *interface)
 {
     /* BEGIN SOLUTION */

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -145,9 +146,7 @@ bool mac_parse(uint8_t mac[MAC_LENGTH], const char *text)
         if (strspn(text, digits) != 2 || text[2] != end) {
             return false;
         }
-        unsigned byte = 0;
-        sscanf(text, "%2x", &byte);
-        mac[i] = (uint8_t)byte;
+        mac[i] = (uint8_t)strtoul(text, NULL, 16); /* up to the colon */
     }
     return true;
 }

@@ -15,11 +15,11 @@ class CHAO(Packet):
     """CHAO/1, behind an Ethernet header. What follows the message is padding."""
 
     name = "CHAO"
-    fields_desc = (
+    fields_desc = [  # noqa: RUF012  (a list is what Scapy wants)
         StrFixedLenField("magic", MAGIC, 4),
         FieldLenField("length", None, length_of="message", fmt="!H"),
         StrLenField("message", b"", length_from=lambda packet: packet.length),
-    )
+    ]
 
     def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
         """Return that nothing is carried, and that all of the rest is padding."""
@@ -34,7 +34,7 @@ class CHAO0(Packet):
     """CHAO/0: a frame by itself, whose magic is where the destination belongs. Zeros at its end are padding."""
 
     name = "CHAO/0"
-    fields_desc = (StrFixedLenField("magic", MAGIC, 4), StrField("message", b""))
+    fields_desc = [StrFixedLenField("magic", MAGIC, 4), StrField("message", b"")]  # noqa: RUF012
 
     def post_build(self, pkt: bytes, pay: bytes) -> bytes:
         """Return the frame, padded as Ethernet wants it."""
@@ -42,7 +42,7 @@ class CHAO0(Packet):
 
     def post_dissect(self, s: bytes) -> bytes:
         """Take the padding off the message."""
-        self.message = self.message.rstrip(b"\0")
+        self.setfieldval("message", bytes(self.getfieldval("message")).rstrip(b"\0"))
         return s
 
     def mysummary(self) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from scapy.arch import get_if_hwaddr
 from scapy.layers.l2 import Ether
@@ -14,7 +15,7 @@ from scapy.packet import Packet
 
 from groundup_guest.program import Condition, Program
 from groundup_guest.scene import Scene
-from groundup_guest.steps import count, preview
+from groundup_guest.steps import count, preview, said
 
 Matching = Callable[[Packet], bool]
 
@@ -23,8 +24,16 @@ SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_IGNORE_OUTGOING = 263, 1, 23  # linux/
 PACKET_MR_PROMISC = 1
 LARGEST = 1 << 16
 FLOOD_PAUSE = 0.0005
-"""Seconds between two frames of a flood: two emulated machines and the wire between them pass some thousand a second."""
+"""Seconds between two frames of a flood: what two emulated machines and the wire between them can pass."""
 COMMAND_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a command ended, and what it said on both streams."""
+
+    status: int
+    output: str
 
 
 class Link:
@@ -69,21 +78,20 @@ class Link:
     def receives_next(self, matching: Matching, *, what: str, whose: Matching, hint: str = "") -> Packet:
         """Expect `matching` of the next frame for which `whose` is true, and return it."""
         until = time.monotonic() + self._scene.deadlines.default
-        while (packet := self._next(until)) is not None:
-            if not whose(packet):
-                continue
-            if not matching(packet):
-                self._scene.steps.fail(
-                    "link",
-                    f"expected {what} on {self.interface}, but received another frame:",
-                    f"Another frame came where there should have been {what}.",
-                    hint,
-                    detail=f"{packet.summary()}: {preview(bytes(packet), 80)}",
-                )
-            self._scene.steps.add("link", f"received {what} on {self.interface}", packet.summary())
-            return packet
-        text = f"expected {what} on {self.interface}, but none came"
-        self._scene.steps.fail("link", text, f"No such frame came: {what}.", hint)
+        while (packet := self._next(until)) is None or not whose(packet):
+            if packet is None:
+                text = f"expected {what} on {self.interface}, but none came"
+                self._scene.steps.fail("link", text, f"No such frame came: {what}.", hint)
+        if not matching(packet):
+            self._scene.steps.fail(
+                "link",
+                f"expected {what} on {self.interface}, but received another frame:",
+                f"Another frame came where there should have been {what}.",
+                hint,
+                detail=f"{packet.summary()}: {preview(bytes(packet), 80)}",
+            )
+        self._scene.steps.add("link", f"received {what} on {self.interface}", packet.summary())
+        return packet
 
     def next_frame(self, matching: Matching) -> Packet | None:
         """Return the next frame for which `matching(packet)` is true, None if none comes in some round trips' time."""
@@ -136,12 +144,23 @@ class Link:
     def has_address(self, address: str) -> None:
         """Give the kernel of this machine an address on the interface (`198.51.100.2/24`) until the test ends."""
         self._ip("address", "add", address, "dev", self.interface)
-        self._scene.closers.append(lambda: self._ip("address", "flush", "dev", self.interface))
+        self._scene.closers.append(self._forget_addresses)
         self._scene.steps.add("link", f"{self.interface} of this machine has the address {address} now")
+
+    def runs(self, *command: str) -> Command:
+        """Run a command of this machine to its end, such as ping(8)."""
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        output = done.stdout + done.stderr
+        self._scene.steps.add("peer", f"{' '.join(command)} → status {done.returncode}", said(output))
+        return Command(done.returncode, output)
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+    def _forget_addresses(self) -> None:
+        self._ip("address", "flush", "dev", self.interface)
+        self._ip("neighbour", "flush", "dev", self.interface)
 
     def _ip(self, *arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=COMMAND_SECONDS)

@@ -75,9 +75,7 @@ class Programs:
 
     # Methods of the protocol
 
-    def install(
-        self, name: str, content: bytes, mode: int = 0o755, capabilities: Sequence[str] = ()
-    ) -> dict[str, Any]:
+    def install(self, name: str, content: bytes, mode: int = 0o755, capabilities: Sequence[str] = ()) -> dict[str, Any]:
         """Put a program into the home directory, which is to have these capabilities beyond the usual ones."""
         if not name or "/" in name or name in (".", ".."):
             raise ProgramError(f"{name!r} is not a name for a program")

@@ -54,6 +54,30 @@ def test_earns_nothing(case: Case, graded: Grade) -> None:
 
 
 @pytest.mark.pair
+def test_memory_that_no_cgroup_counts(graded: Grade) -> None:
+    """Rings of packet sockets take the machine's memory: then their owner ends, all of it, and nobody else."""
+    start = time.monotonic()
+    result = graded("10", HOSTILE / "ring_hog.c")
+    assert time.monotonic() - start < 2 * BOUND
+    assert result.problems == ()
+    assert result.runs == 1
+    assert result.score == 0
+    assert result.outcomes[Outcome.INFRA] == 0
+    failed = [test for test in result.tests if test.outcome is Outcome.FAIL]
+    assert any("out of memory" in test.message for test in failed), [test.message for test in failed]
+    assert children() == []
+
+
+@pytest.mark.pair
+def test_no_packet_socket_where_the_chapter_does_not_need_one(graded: Grade) -> None:
+    result = graded("01", HOSTILE / "ring_asker.c")
+    assert result.score == 0
+    failed = next(test for test in result.tests if test.outcome is Outcome.FAIL)
+    assert "exited with status 1" in failed.message
+    assert "Operation not permitted" in failed.stderr
+
+
+@pytest.mark.pair
 def test_the_snapshot_is_as_it_was(graded: Grade) -> None:
     """What the runs above have done ended with their machines: the files that all pairs begin with are unharmed."""
     assert graded("01", find("01").source).passed

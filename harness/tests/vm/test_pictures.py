@@ -34,7 +34,9 @@ def captured(directory: Path, counts: list[int], size: int = 60) -> list[Window]
 def test_each_test_gets_its_own_packets(tmp_path: Path) -> None:
     windows = captured(tmp_path, [2, 3, 4])
     result = ChapterResult("01-listen", 1, tests=tuple(map(failing, ("test_a", "test_b", "test_c", "test_d"))))
-    tests = with_pictures(result, tmp_path / "eth0.pcapng", dict(zip(("test_a", "test_b", "test_c"), windows, strict=True))).tests
+    tests = with_pictures(
+        result, tmp_path / "eth0.pcapng", dict(zip(("test_a", "test_b", "test_c"), windows, strict=True))
+    ).tests
     assert [test.diagram.count("───") > 0 for test in tests] == [True, True, True, False]
     arrows = [sum("▸" in line for line in test.diagram.splitlines()) for test in tests[:3]]
     assert arrows == [2, 3, 4]
