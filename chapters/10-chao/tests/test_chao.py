@@ -15,6 +15,8 @@ LONGEST = 1494
 """Bytes of a CHAO/1 message: what a frame's 1500 bytes of payload leave."""
 MOST_ANSWERS = 8
 """To one message from one asker, each within a second of the one before: the lesson's contract."""
+MANY = 30
+"""How often the other server says the same besides."""
 PATIENCE = 0.3
 """Seconds for --timeout where a test waits for it to pass."""
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -233,21 +235,23 @@ def test_frames_for_others(server: Server, link: Links, machine: Machine) -> Non
 def test_two_servers_fall_silent(server: Server, link: Links) -> None:
     """Two servers that hear each other do not go on for ever: the same words in a row are answered eight times."""
     wire = link.on(IFACE)
-    program = serves(server)
+    serves(server)
     hint = (
         "An answer looks like a question. Count how often the same message from the same address is answered; after "
         f"{MOST_ANSWERS} times in a row be silent until another comes, or a second has passed without it."
     )
     for _ in range(MOST_ANSWERS):
         asks(wire, b"echo?", hint=hint)  # the test is the other server, and says each time what it has heard
-    for _ in range(30):  # where the machines are slow a second may pass between two, and the count begin again
+    for _ in range(MANY):
         wire.sends(question(wire, b"echo?"))
-        if wire.next_frame(is_chao) is None:
-            break
-    else:
-        wire.receives_nothing_until(program.waits_for_next(), is_chao, what="an answer to an answer")
-        raise AssertionError(f"The server has answered the same message more than thirty times in a row. {hint}")
-    asks(wire, b"something else", hint="Another message is answered at once.")
+    wire.sends(question(wire, b"something else"))
+    answers = 0
+    while wire.receives(lambda frame: CHAO in frame, what="an answer", hint=hint)[CHAO].message == b"echo?":
+        answers += 1
+    # Where the machines are slow a second may have passed once, so that the count began again.
+    assert answers <= MOST_ANSWERS, (
+        f"The same message was answered {MOST_ANSWERS} times in a row, and then {answers} times of {MANY} more. {hint}"
+    )
 
 
 @points(4)
@@ -341,7 +345,7 @@ def test_time_out(server: Server, link: Links) -> None:
     with wire.flooded([question(wire, b"not that", source=STRANGER), question(wire, b"nor this")], "other answers"):
         program = server.run("--interface", IFACE, "--timeout", str(PATIENCE), wire.mac, "anybody?")
         hint = "The deadline is for the whole wait: each frame that comes leaves less of it."
-        program.exits(TIMED_OUT, within=PATIENCE, hint=hint)
+        program.exits(TIMED_OUT, within=5 * PATIENCE, hint=hint)
     program.prints_one_line(matching=r"chao: .*i/o timeout")
     assert program.seconds > 0.95 * PATIENCE, f"It gave up after {program.seconds:.3f} s of {PATIENCE} s."
 
