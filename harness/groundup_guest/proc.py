@@ -185,6 +185,13 @@ def packets_delivered(pid: int, number: int) -> tuple[int, int] | None:
         return packets, lost
 
 
+def frames_delivered(pid: int) -> dict[str, Any]:
+    """Return what `packets_delivered` says of all packet sockets of a process together, and how many they are."""
+    counts = [packets_delivered(pid, number) for number in descriptor_numbers(pid)]
+    found = [each for each in counts if each is not None]
+    return {"sockets": len(found), "frames": sum(each[0] for each in found), "lost": sum(each[1] for each in found)}
+
+
 def _address(text: str) -> tuple[str, int]:
     """Return host and port from the hexadecimal form of /proc/net/*, whose words are in the machine's byte order."""
     host, _, port = text.partition(":")

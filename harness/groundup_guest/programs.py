@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from groundup_guest import proc
-from groundup_guest.confinement import GRANTABLE, Confinement
+from groundup_guest.confinement import Confinement
+from groundup_guest.confinement import ProgramError as ProgramError  # noqa: PLC0414  (for who imports it from here)
 from groundup_guest.launch import LaunchError, Orders, Spare, fork_spare, under_strace
 from groundup_guest.running import WHOLE, Exit, Kept, Running
 from groundup_guest.settling import FIRST_PAUSE, LONGEST_PAUSE, settled
@@ -27,10 +28,6 @@ DRAIN_AT_EXIT = 1 << 20
 """What is read at most after a program's end: a child that goes on printing must not hold up the answer."""
 READY_SECONDS = 0.25
 """How long a program that has printed its ready line may take to come to rest before its descriptors are listed."""
-
-
-class ProgramError(Exception):
-    """A request that makes no sense, such as an unknown handle. One line."""
 
 
 class Programs:
@@ -44,7 +41,6 @@ class Programs:
         self._by_descriptor: dict[int, Running] = {}
         self._handles = 0
         self._spares: list[Spare] = []
-        self._granted: dict[str, tuple[str, ...]] = {}  # capabilities beyond the usual ones, by a program's name
 
     @property
     def home(self) -> Path:
@@ -89,9 +85,7 @@ class Programs:
 
     def grant(self, name: str, capabilities: Sequence[str]) -> dict[str, Any]:
         """Let whatever is started under this name have these capabilities beyond the usual ones."""
-        if unknown := set(capabilities) - GRANTABLE.keys():
-            raise ProgramError(f"no program may have the capability {min(unknown)!r}")
-        self._granted[name] = tuple(capabilities)
+        self._confinement.grant(name, capabilities)
         return {}
 
     def remove(self, name: str) -> None:
@@ -115,13 +109,10 @@ class Programs:
         orders = Orders(str(self._confinement.home / argv[0]), argv, {**self._confinement.environment, **(env or {})})
         if inject:
             orders = under_strace(orders, inject)
-        rights = self._confinement.rights
-        if rights is not None:
-            rights = rights.with_granted(self._granted.get(argv[0], ()))
-        encoded = orders.encode(self._confinement.home, rights)
+        encoded = orders.encode(self._confinement.home, self._confinement.rights_of(argv[0]))
         self.prepare()
         spare = self._spares.pop()
-        spare.cell.expose(spare.pid)
+        spare.cell.expose(spare.pid, tight=argv[0] in self._confinement.granted)
         self._handles += 1
         program = Running(self._handles, spare, argv, inject is not None, time.monotonic())
         if not ready:
@@ -321,13 +312,7 @@ class Programs:
         """
         program = self._find(handle)
         self.pump(0)
-        found = [
-            counts
-            for number in proc.descriptor_numbers(program.spare.pid)
-            if (counts := proc.packets_delivered(program.spare.pid, number)) is not None
-        ]
-        packets, lost = (sum(each[at] for each in found) for at in (0, 1))
-        return {"sockets": len(found), "frames": packets, "lost": lost}
+        return proc.frames_delivered(program.spare.pid)
 
     def reset(self) -> dict[str, Any]:
         """End all programs, forget all handles."""
