@@ -229,8 +229,13 @@ static bool is_reply(const struct host *host, const struct target *target, const
            memcmp(packet.payload + 4, request + 4, length - 4) == 0;
     /* END SOLUTION */
     /* STARTER:
-    (void)host; // from the target, whole, with a right checksum, and with identifier, sequence number and
-    data (void)target; (void)frame; (void)size; (void)request; (void)length; return false;
+    (void)host; // from the target, whole, with a right checksum, and all that the request had behind that
+    (void)target;
+    (void)frame;
+    (void)size;
+    (void)request;
+    (void)length;
+    return false;
     */
 }
 
@@ -282,8 +287,13 @@ static void ping_once(const struct host *host, struct target *target, long seque
     printf("no answer from %s: seq=%ld\n", target->text, sequence);
     /* END SOLUTION */
     /* STARTER:
-    (void)host; // type, code, checksum, identifier, sequence number, data; host_send, next_frame, is_reply,
-    note (void)target; (void)sequence; (void)options; (void)is_reply; (void)milliseconds_since; (void)note;
+    (void)host; // RFC 792; then host_send, next_frame until is_reply, and note
+    (void)target;
+    (void)sequence;
+    (void)options;
+    (void)is_reply;
+    (void)milliseconds_since;
+    (void)note;
     */
 }
 
