@@ -61,7 +61,8 @@ fuzz: $(BUILD)/packages-fuzz $(BUILD)/venv/complete ## Throw mutated input at th
 C_SOURCES = $(wildcard chapters/*/*.c chapters/*/fuzz/*.c vm/*.c)
 C_HEADERS = $(wildcard chapters/*.h chapters/*/*.h)
 # What chapters take from elsewhere in the course is beside their own files only where they are compiled.
-C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters -iquote chapters/given -iquote chapters/03-http-parse
+C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters -iquote chapters/given -iquote chapters/03-http-parse \
+    -iquote chapters/10-chao
 SHELL_SOURCES := groundup harness/install-packages vm/build-image .ci/run
 
 .PHONY: lint

@@ -230,7 +230,11 @@ class _Attempt:
         if builder.build is not None and not builder.build.ok:
             builder.plan(_planned(self._job))
         with self._timeline.span("pictures"):
-            return with_pictures(builder.finish(time.perf_counter() - start), self._pair.captures, self._windows)
+            return with_pictures(
+                builder.finish(time.perf_counter() - start),
+                self._pair.captures / f"{self._job.chapter.link}.pcapng",
+                self._windows,
+            )
 
     async def _run_tests(self) -> None:
         job, chapter = self._job, self._job.chapter
@@ -245,6 +249,7 @@ class _Attempt:
                 independent=job.independent,
                 first=job.first,
                 install_first=not await self._program.possible(),
+                link=chapter.link,
             )
             session = Session(pair, plan, self._builder, self._observer, self._timeline)
             self._windows = session.windows
@@ -255,13 +260,15 @@ class _Attempt:
         made = await asyncio.shield(self._program.done)
         self._builder.build = made.build
         if made.content is not None:
-            params = {"name": self._job.chapter.program, "mode": 0o755}
+            chapter = self._job.chapter
+            params = {"name": chapter.program, "mode": 0o755, "capabilities": list(chapter.capabilities)}
             await server.call("install", params, made.content, deadline=60)
         elif made.build is None and self._job.submission is not None:
             from groundup.build_in_guest import build_in_guest  # noqa: PLC0415  on few hosts, and all would wait for it
 
             chapter = self._job.chapter
             built = await build_in_guest(server, self._job.submission, chapter.program, chapter.cflags)
+            await server.call("grant", {"name": chapter.program, "capabilities": list(chapter.capabilities)})
             self._builder.build = BuildOutcome(built.ok, built.seconds, built.output, built.warnings)
             self._observer.built(self._builder.build)
             if not built.ok:

@@ -9,8 +9,6 @@ from typing import BinaryIO
 from groundup.link.pcapng import INTERFACE_DESCRIPTION, SECTION_HEADER
 from groundup.result import ChapterResult, Outcome, TestResult
 
-LESSON_LINK = "eth0"
-"""The link whose packets are the lesson's."""
 MOST_BYTES = 256 << 10
 """Of a longer window as much is read from its beginning, and as much from its end: a flood is seen in either."""
 
@@ -23,9 +21,8 @@ class Window:
     end: int
 
 
-def with_pictures(result: ChapterResult, directory: Path, windows: Mapping[str, Window]) -> ChapterResult:
-    """Add to each failed test the sequence diagram of its packets, and where the capture is."""
-    path = directory / f"{LESSON_LINK}.pcapng"
+def with_pictures(result: ChapterResult, path: Path, windows: Mapping[str, Window]) -> ChapterResult:
+    """Add to each failed test the sequence diagram of its packets in the capture `path`, and where that is."""
 
     def add(test: TestResult) -> TestResult:
         window = windows.get(test.id)

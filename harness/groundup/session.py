@@ -8,7 +8,7 @@ from typing import Any
 
 from groundup.errors import GroundupError, MachineryError
 from groundup.link.wire import Mark
-from groundup.pictures import LESSON_LINK, Window
+from groundup.pictures import Window
 from groundup.report.events import ResultBuilder
 from groundup.result import TestResult
 from groundup.timing import Timeline
@@ -29,7 +29,7 @@ WARM_UP = pack({"test_warm_up.py": b"def test_warm_up():\n    assert True\n"})
 
 FORWARDED = frozenset(
     {"start", "wait", "signal", "exhaust", "output", "stdout", "facts", "settle", "drained", "stop", "syscalls", "sh"}
-    | {"address", "arm", "disarm", "functions", "shut", "file", "files", "tree", "hosts"}
+    | {"address", "arm", "delivered", "disarm", "functions", "shut", "file", "files", "tree", "hosts"}
 )
 """What a test may ask of the server machine's agent, as `server.NAME`."""
 
@@ -41,7 +41,7 @@ class Plan:
     `tests` is an archive of test files. `install` puts the program into the server machine, whose agent it is given;
     the tests' calls wait for it; where that takes longer than a call may, `install_first` lets the tests begin only
     after it. `independent` runs each test even after one that it needs has failed; those in `first` come before the
-    others.
+    others. `link` is the one whose packets are the lesson's.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Plan:
     independent: bool = False
     first: tuple[str, ...] = ()
     install_first: bool = False
+    link: str = "eth0"
 
 
 class Watcher:
@@ -67,7 +68,7 @@ class Watcher:
 class Session:
     """Runs a plan. What `watcher` raises ends the run, and is raised by `run`.
 
-    `windows` says for each test that has ended where its packets are in the capture of LESSON_LINK.
+    `windows` says for each test that has ended where its packets are in the capture of the plan's link.
     """
 
     def __init__(self, pair: Pair, plan: Plan, builder: ResultBuilder, watcher: Watcher, timeline: Timeline) -> None:
@@ -180,7 +181,7 @@ class Session:
 
     def _captured(self) -> int:
         """Return how long the lesson's capture is by now, in bytes."""
-        return self._pair.wire.mark().positions[LESSON_LINK]
+        return self._pair.wire.mark().positions[self._plan.link]
 
     async def _answer(self, method: str, params: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         place, _, name = method.partition(".")

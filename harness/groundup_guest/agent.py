@@ -152,7 +152,7 @@ class ServerRole:
         }
         for name in ("start", "wait", "output", "stdout", "shut", "exhaust", "facts", "settle", "drained", "stop"):
             found[name] = _without_payload(getattr(programs, name))
-        for name in ("syscalls", "reset"):
+        for name in ("syscalls", "delivered", "grant", "reset"):
             found[name] = _without_payload(getattr(programs, name))
         for name in ("address", "file", "files", "hosts"):
             found[name] = _without_payload(getattr(self.surroundings, name))

@@ -34,7 +34,7 @@ class ClientRole:
         # Scapy reads routes and interfaces when it is imported.
         from scapy import all as scapy  # noqa: PLC0415
 
-        from groundup_guest import link, wire  # noqa: F401, PLC0415
+        from groundup_guest import chao, link, wire  # noqa: F401, PLC0415
         from groundup_guest.rehearsal import rehearse  # noqa: PLC0415
 
         scapy.conf.verb = 0

@@ -8,12 +8,15 @@ put into it by `enter`, limits itself by `harden`, and gives up its rights, all 
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import select
 import signal
+import struct
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from groundup_guest import proc
@@ -26,6 +29,14 @@ USER = 1000
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 CAP_NET_BIND_SERVICE = 10  # linux/capability.h
+CAP_NET_RAW = 13
+GRANTABLE = {"net_raw": CAP_NET_RAW}
+"""What a chapter may ask for its program, by name: see ARCHITECTURE.md, "Trust", for what a program can do with it."""
+RAW_MEMORY_BYTES, RAW_PROCESSES, RAW_DESCRIPTORS = 128 << 20, 16, 16
+"""The limits of a program that may open packet sockets: so many of them cannot hold the machine's memory."""
+FIRST_TO_GO, LAST_TO_GO = 1000, -1000
+"""For oom_score_adj: whom the kernel ends when the machine's memory is used up (proc(5))."""
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
 SHUT = ("kernel/shmall", "user/max_user_namespaces", "fs/mqueue/queues_max")
 """Limits that are set to 0: what they allow outlives the program, or gives it more rights in a namespace of its own."""
 
@@ -39,11 +50,15 @@ class Rights:
 
     user: int = USER
     capabilities: tuple[int, ...] = (CAP_NET_BIND_SERVICE,)
-    """Not CAP_NET_RAW: the memory of a packet socket's ring is charged to no cgroup, and takes the machine's."""
+    """Not CAP_NET_RAW, but where a chapter needs it: a packet socket's memory is charged to no cgroup."""
 
     def mask(self) -> int:
         """Return the capabilities as the kernel takes them, a bit for each."""
         return sum(1 << capability for capability in self.capabilities)
+
+    def with_granted(self, names: Iterable[str]) -> "Rights":
+        """Return these rights and the capabilities of GRANTABLE that are named. Raises KeyError for any other name."""
+        return replace(self, capabilities=(*self.capabilities, *(GRANTABLE[name] for name in names)))
 
 
 def adopt_orphans() -> None:
@@ -52,6 +67,43 @@ def adopt_orphans() -> None:
     one, zero = ctypes.c_ulong(1), ctypes.c_ulong(0)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, one, zero, zero, zero) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def refuse_rings() -> None:
+    """Let this process and all that it becomes or starts set up no ring of a packet socket (seccomp(2)): EPERM.
+
+    A ring is as large as its owner says, is charged to nobody, and is given back only when its socket is closed, which
+    may be too late for a machine that has no memory left. The kernel's own filter machine looks at setsockopt(2), and
+    at nothing else; another architecture's calls (int 0x80 on x86-64) are refused, as they have other numbers.
+    """
+    load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06  # linux/bpf_common.h: LD|W|ABS, JMP|JEQ|K, JMP|JGE|K, RET|K
+    allow, refuse = 0x7FFF0000, 0x00050000 | errno.EPERM  # linux/seccomp.h
+    x86_64, x32, setsockopt = 0xC000003E, 0x40000000, 54  # linux/audit.h, asm/unistd.h, asm/unistd_64.h
+    sol_packet, rx_ring, tx_ring = 263, 5, 13  # linux/socket.h, linux/if_packet.h
+    program = (
+        (load, 0, 0, 4),  # the architecture
+        (equal, 0, 9, x86_64),
+        (load, 0, 0, 0),  # the call's number
+        (at_least, 7, 0, x32),
+        (equal, 0, 5, setsockopt),
+        (load, 0, 0, 24),  # its second argument: the level
+        (equal, 0, 3, sol_packet),
+        (load, 0, 0, 32),  # its third: the option
+        (equal, 2, 0, rx_ring),
+        (equal, 1, 0, tx_ring),
+        (answer, 0, 0, allow),
+        (answer, 0, 0, refuse),
+    )
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
+    filter_ = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    mode, zero = ctypes.c_ulong(SECCOMP_MODE_FILTER), ctypes.c_ulong(0)
+    if libc.prctl(PR_SET_SECCOMP, mode, filter_, zero, zero) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")
+
+
+class ProgramError(Exception):
+    """A request that makes no sense, such as an unknown handle. One line."""
 
 
 class Cell:
@@ -70,6 +122,12 @@ class Cell:
     def leave(self) -> None:
         """Note that the program's own process has been waited for: its number may soon be somebody else's."""
         self._pid = 0
+
+    def expose(self, pid: int, *, tight: bool) -> None:
+        """Let the process become the program: the kernel is to end it first when the machine's memory is used up.
+
+        With `tight` its limits are narrowed: it gets a right to take what no cgroup is charged for.
+        """
 
     def harden(self) -> None:
         """Set the child's limits, in the child."""
@@ -134,8 +192,23 @@ class Confinement:
     def __init__(self, home: Path, launcher: Path) -> None:
         self.home = home
         self.launcher = launcher
+        self.granted: dict[str, tuple[str, ...]] = {}
+        """Capabilities beyond the usual ones, by the name of the program that has them."""
         self.known: set[int] = set()
         """Children of this process that are no orphans: the programs themselves and whatever else it has started."""
+
+    def grant(self, name: str, capabilities: Iterable[str]) -> None:
+        """Let the program of this name have these capabilities, beyond the usual ones, and no others."""
+        found = tuple(capabilities)
+        if unknown := set(found) - GRANTABLE.keys():
+            raise ProgramError(f"no program may have the capability {min(unknown)!r}")
+        self.granted.pop(name, None)
+        if found:
+            self.granted[name] = found
+
+    def rights_of(self, name: str) -> Rights | None:
+        """Return the rights of the program of this name."""
+        return self.rights and self.rights.with_granted(self.granted.get(name, ()))
 
     def cell(self) -> Cell:
         """Return a new cell."""
@@ -174,8 +247,23 @@ class GuestCell(Cell):
         super().enter(pid)
         _write(f"{self._path}/cgroup.procs", str(pid))
 
+    def expose(self, pid: int, *, tight: bool) -> None:
+        """Let the kernel end the program, and by memory.oom.group all of its cell, before anything else.
+
+        The cell's own limit is met by what is charged to it. What is charged to nobody is given back when the program
+        ends: so a machine without memory has to end that program and no other. A packet socket may hold frames of
+        2 * net.core.rmem_max, 416 KiB: with `tight` there can be so few of them that this is not the machine's memory.
+        """
+        if tight:
+            _write(f"{self._path}/memory.max", str(RAW_MEMORY_BYTES))
+            _write(f"{self._path}/pids.max", str(RAW_PROCESSES))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (RAW_DESCRIPTORS, RAW_DESCRIPTORS))
+        with contextlib.suppress(ProcessLookupError):
+            _write(f"/proc/{pid}/oom_score_adj", str(FIRST_TO_GO))
+
     def harden(self) -> None:
         """Set the child's limits, in the child, which stays root: so it waits out of reach of an earlier program."""
+        refuse_rings()
         _write("/proc/self/oom_score_adj", "0")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
@@ -250,7 +338,7 @@ class GuestConfinement(Confinement):
         for name in SHUT:
             with contextlib.suppress(FileNotFoundError):  # a kernel without it has nothing to shut
                 _write(f"/proc/sys/{name}", "0")
-        _write("/proc/self/oom_score_adj", "-1000")  # whoever takes all the memory, the agent is not what ends
+        _write("/proc/self/oom_score_adj", str(LAST_TO_GO))  # whoever takes all the memory, the agent does not end
         self._cells = 0
         os.makedirs(self._parent, exist_ok=True)  # noqa: PTH103
         for path in (root, self._parent):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from groundup_guest.confinement import Cell, Confinement, Rights
+from groundup_guest.confinement import GRANTABLE, Cell, Confinement, Rights
 
 STRACE = "/usr/bin/strace"
 CANNOT_RUN = "cannot run"
@@ -89,7 +89,9 @@ def fork_spare(confinement: Confinement) -> Spare:
     error_read, error_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        ceiling = confinement.rights.mask() if confinement.rights else None
+        # The ceiling is what any chapter may grant: which one this process will serve is not known yet. What it becomes
+        # gets what its orders say and can get no more, as the launcher has set PR_SET_NO_NEW_PRIVS.
+        ceiling = confinement.rights.with_granted(GRANTABLE).mask() if confinement.rights else None
         _wait_in_launcher(cell, confinement.launcher, ceiling, orders_read, answer_write, (out_write, error_write))
     confinement.known.add(pid)
     for descriptor in (orders_read, answer_write, out_write, error_write):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from groundup_guest.scene import Scene
+from groundup_guest.steps import InfraError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,22 @@ class Machine:
         shown = "; ".join(f"{name} is {', '.join(addresses)}" for name, addresses in names.items())
         self._scene.steps.add("machine", f"/etc/hosts: {shown}")
 
+    def promiscuous(self, interface: str) -> None:
+        """Let an interface hand on whatever comes over the wire, as while somebody looks with tcpdump(8)."""
+        self._ip(interface, "promisc", "on")
+        self._scene.closers.append(lambda: self._ip(interface, "promisc", "off"))
+        self._scene.steps.add("machine", f"{interface} is promiscuous: it hands on what is meant for others as well")
+
+    def restarts(self, interface: str) -> None:
+        """Take an interface down and up again."""
+        self._ip(interface, "down")
+        self._ip(interface, "up")
+        self._scene.steps.add("machine", f"{interface} went down and came up again")
+
+    def _ip(self, interface: str, *words: str) -> None:
+        found = self._scene.host.server("sh", argv=["ip", "link", "set", interface, *words])
+        if found["status"] != 0:
+            raise InfraError(f"ip link set {interface} {' '.join(words)}: {found['stderr'].strip()}")
     def has_address(self, address: str, interface: str = "eth0") -> None:
         """Give the machine one more address beside its own."""
         host, params = self._scene.host, {"address": address, "interface": interface}

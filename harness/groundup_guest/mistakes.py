@@ -34,6 +34,11 @@ UNFLUSHED = (
     "It does listen, so the line probably waits in stdio's buffer: stdout is a pipe here, and printf(3) writes to a "
     "pipe only when its buffer is full. Call fflush(stdout) after it."
 )
+NO_LISTENER = "It has no socket either on which it could hear anybody: it has not come to listen(2) or bind(2)."
+READY_LINE = (
+    "ADDRESS is tcp:HOST:PORT, or tcp:[HOST]:PORT for IPv6, or packet:INTERFACE on the link; nothing else may be "
+    "printed on stdout."
+)
 DEAF = (
     "A handler must make the blocked call return: without SA_RESTART it fails with EINTR, and the loop around it then "
     "has to look at the flag that the handler has set."

@@ -1,14 +1,18 @@
 """What /proc says about processes and sockets (proc(5)). Plain `os` calls: under emulation each system call counts."""
 
 import contextlib
+import ctypes
 import os
 import re
 import socket
+import stat
 import struct
 from dataclasses import dataclass
 from typing import Any
 
 O_CLOEXEC = 0o2000000
+SYS_PIDFD_GETFD = 438  # asm-generic/unistd.h
+SOL_PACKET, PACKET_STATISTICS = 263, 6  # linux/socket.h, linux/if_packet.h
 READ_SIZE = 1 << 16
 
 TCP_STATES = (
@@ -154,6 +158,40 @@ def descriptors(pid: int) -> list[dict[str, Any]]:
     return [each for each in found if each["target"]]
 
 
+def packets_delivered(pid: int, number: int) -> tuple[int, int] | None:
+    """Return how many frames a packet socket of another process was given since the last look, and how many it lost.
+
+    What its filter refused is in neither. The kernel counts, however the process reads (PACKET_STATISTICS, packet(7));
+    the look itself sets the counters to 0. None if the descriptor is no packet socket, or no more.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    try:
+        taken = libc.syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
+    finally:
+        os.close(pidfd)
+    if taken < 0:
+        return None
+    if not stat.S_ISSOCK(os.fstat(taken).st_mode):
+        os.close(taken)
+        return None
+    with socket.socket(fileno=taken) as twin:
+        if twin.family != socket.AF_PACKET:
+            return None
+        packets, lost = struct.unpack_from("=II", twin.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))
+        return packets, lost
+
+
+def frames_delivered(pid: int) -> dict[str, Any]:
+    """Return what `packets_delivered` says of all packet sockets of a process together, and how many they are."""
+    counts = [packets_delivered(pid, number) for number in descriptor_numbers(pid)]
+    found = [each for each in counts if each is not None]
+    return {"sockets": len(found), "frames": sum(each[0] for each in found), "lost": sum(each[1] for each in found)}
+
+
 def _address(text: str) -> tuple[str, int]:
     """Return host and port from the hexadecimal form of /proc/net/*, whose words are in the machine's byte order."""
     host, _, port = text.partition(":")
@@ -244,6 +282,23 @@ def connection(local_port: int, peer_port: int) -> InetSocket | None:
     return None
 
 
+def packet_sockets() -> dict[int, dict[str, Any]]:
+    """Return the packet sockets of this machine by their inodes: EtherType, index of the interface, bytes unread."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in read("/proc/net/packet").decode("ascii", "replace").splitlines()[1:]:
+            _, _, _, protocol, interface, _, unread, _, inode = line.split()
+            found[int(inode)] = {
+                "kind": "packet",
+                "state": "",
+                "protocol": int(protocol, 16),
+                "interface": int(interface),
+                "unread": int(unread),
+                "inode": int(inode),
+            }
+    return found
+
+
 def sockets_of(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what the sockets among `found` descriptors are, each with its number as `fd`."""
     inodes = {}
@@ -252,5 +307,5 @@ def sockets_of(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
             inodes[int(match[1])] = descriptor["fd"]
     if not inodes:
         return []
-    known = inet_sockets("tcp", "tcp6", "udp", "udp6")
-    return [{"fd": inodes[entry.inode], **entry.as_dict()} for entry in known if entry.inode in inodes]
+    known = {entry.inode: entry.as_dict() for entry in inet_sockets("tcp", "tcp6", "udp", "udp6")} | packet_sockets()
+    return [{"fd": descriptor, **known[inode]} for inode, descriptor in inodes.items() if inode in known]

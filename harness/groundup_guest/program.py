@@ -232,7 +232,7 @@ class Program:
     def fail_restless(self, found: Body, hint: str = "") -> None:
         """Fail the test because the program does not come to rest, or has ended."""
         if not found["alive"]:
-            self.fail_dead(found.get("exit"))
+            self.fail_dead(found.get("exit"), hint)
         self._scene.steps.fail(
             "server",
             "expected to come to rest, but it goes on running",
@@ -240,7 +240,7 @@ class Program:
             hint or mistakes.RESTLESS,
         )
 
-    def fail_dead(self, exit_: Body | None) -> None:
+    def fail_dead(self, exit_: Body | None, hint: str = "") -> None:
         """Fail the test because the program has ended when it should not have."""
         exit_ = exit_ or self.call("wait", deadline=0)["exit"] or {}
         why = mistakes.death(exit_["signal"], oom=exit_["oom"]) if exit_.get("signal") is not None else ""
@@ -248,7 +248,7 @@ class Program:
             "server",
             f"expected to go on running, but {mistakes.ending(exit_)}",
             f"The server {mistakes.ending(exit_)}.",
-            why or self._explained(),
+            why or hint or self._explained(),
         )
 
     def _explained(self) -> str:
@@ -308,7 +308,7 @@ class Program:
                 "server",
                 f"{command}, and printed",
                 "The first line on stdout is not `listening on ADDRESS`.",
-                hint or "ADDRESS is tcp:HOST:PORT, or tcp:[HOST]:PORT for IPv6; nothing else may be printed on stdout.",
+                hint or mistakes.READY_LINE,
                 detail=line[:1000],
             )
         self._address, self._ready_line = address, line
@@ -319,7 +319,8 @@ class Program:
     def _fail_not_ready(self, command: str, patience: float, hint: str) -> None:
         facts = self.call("facts")
         listens = any(found["state"] == "LISTEN" for found in facts["sockets"])
-        why = mistakes.UNFLUSHED if listens else "It has no listening socket either: it has not come to listen(2)."
+        hears = any(found["kind"] == "packet" and found["protocol"] for found in facts["sockets"])
+        why = mistakes.UNFLUSHED if listens or hears else mistakes.NO_LISTENER
         self._scene.steps.fail(
             "server",
             f"{command}, but printed no line within {patience:.1f} s",

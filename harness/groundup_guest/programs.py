@@ -11,12 +11,13 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from groundup_guest import proc
 from groundup_guest.confinement import Confinement
+from groundup_guest.confinement import ProgramError as ProgramError  # noqa: PLC0414  (for who imports it from here)
 from groundup_guest.launch import LaunchError, Orders, Spare, fork_spare, under_strace
 from groundup_guest.running import WHOLE, Exit, Kept, Running
 from groundup_guest.settling import FIRST_PAUSE, LONGEST_PAUSE, settled
@@ -26,10 +27,6 @@ READ_SIZE = 1 << 16
 DRAIN_AT_EXIT = 1 << 20
 """What is read at most after a program's end: a child that goes on printing must not hold up the answer."""
 READY_SECONDS = 0.25  # for a program that has printed its ready line to come to rest, so that descriptors can be listed
-
-
-class ProgramError(Exception):
-    """A request that makes no sense, such as an unknown handle. One line."""
 
 
 class Programs:
@@ -73,16 +70,22 @@ class Programs:
 
     # Methods of the protocol
 
-    def install(self, name: str, content: bytes, mode: int = 0o755) -> dict[str, Any]:
-        """Put a program into the home directory."""
+    def install(self, name: str, content: bytes, mode: int = 0o755, capabilities: Sequence[str] = ()) -> dict[str, Any]:
+        """Put a program into the home directory, which is to have these capabilities beyond the usual ones."""
         if not name or "/" in name or name in (".", ".."):
             raise ProgramError(f"{name!r} is not a name for a program")
+        self.grant(name, capabilities)
         path = self._confinement.home / name
         path.unlink(missing_ok=True)  # a running program cannot be overwritten (ETXTBSY), but replaced
         path.write_bytes(content)
         path.chmod(mode)
         self._confinement.own(path)
         return {"path": str(path)}
+
+    def grant(self, name: str, capabilities: Sequence[str]) -> dict[str, Any]:
+        """Let whatever is started under this name have these capabilities beyond the usual ones."""
+        self._confinement.grant(name, capabilities)
+        return {}
 
     def remove(self, name: str) -> None:
         """Remove an installed program."""
@@ -105,9 +108,10 @@ class Programs:
         orders = Orders(str(self._confinement.home / argv[0]), argv, {**self._confinement.environment, **(env or {})})
         if inject:
             orders = under_strace(orders, inject)
-        encoded = orders.encode(self._confinement.home, self._confinement.rights)
+        encoded = orders.encode(self._confinement.home, self._confinement.rights_of(argv[0]))
         self.prepare()
         spare = self.spares.pop()
+        spare.cell.expose(spare.pid, tight=argv[0] in self._confinement.granted)
         self._handles += 1
         program = Running(self._handles, spare, argv, inject is not None, time.monotonic())
         if not ready:
@@ -299,6 +303,15 @@ class Programs:
             return {"lines": [], "available": False}
         records = self.tracer.records(program.spare.pid, executions=2 if program.strace else 1)
         return {"lines": [record.as_dict() for record in records[-last:]], "available": True}
+
+    def delivered(self, handle: int) -> dict[str, Any]:
+        """Return how many frames the kernel has put before the program's packet sockets since the last such question.
+
+        `lost` are those among them for which there was no room. What a socket's filter has refused is not counted.
+        """
+        program = self.find(handle)
+        self.pump(0)
+        return proc.frames_delivered(program.spare.pid)
 
     def reset(self) -> dict[str, Any]:
         """End all programs, forget all handles."""

@@ -44,6 +44,8 @@ class Settings:
     seed: int = 0
     addresses: dict[int, str] = field(default_factory=lambda: {4: "192.0.2.1", 6: "2001:db8::1"})
     own: dict[int, str] = field(default_factory=lambda: {4: "192.0.2.2", 6: "2001:db8::2"})
+    macs: dict[str, str] = field(default_factory=lambda: {f"eth{n}": f"52:54:00:00:{n:02x}:01" for n in (0, 1)})
+    """The server machine's interfaces (groundup/vm/machine.py)."""
     floor: float = FLOOR_SECONDS
     """Seconds that the default deadline is never under, however quick the machines are."""
     limit: float = 30.0

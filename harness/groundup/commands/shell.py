@@ -292,7 +292,7 @@ async def _bring_work(pair: Pair, snapshot: Snapshot, directory: Path) -> None:
             again = f"./groundup check {chapter.label}"
             print(f"groundup: {place.relative_to(ROOT)}/ does not compile, `{again}` shows why", file=sys.stderr)
             continue
-        params = {"name": chapter.program, "mode": 0o755}
+        params = {"name": chapter.program, "mode": 0o755, "capabilities": list(chapter.capabilities)}
         await pair.server.call("install", params, built.program_path.read_bytes(), deadline=60)
         print(f"groundup: the server machine has ./{chapter.program}, your {place.relative_to(ROOT)}/", file=sys.stderr)
 

@@ -14,9 +14,11 @@ from groundup.course.files import CourseError, read_text
 from groundup.course.listing import ChapterTest, list_tests
 from groundup.errors import UsageError
 from groundup.paths import CHAPTERS
+from groundup_guest.confinement import GRANTABLE
 
 _DIRECTORY = re.compile(r"(?P<number>[0-9]{2})-(?P<slug>[a-z0-9]+(-[a-z0-9]+)*)")
-_KEYS = {"title", "summary", "program", "sources", "given", "cflags", "limits"}
+_KEYS = {"title", "summary", "program", "sources", "given", "cflags", "limits", "capabilities", "link"}
+_LINKS = ("eth0", "eth1")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Chapter:
     that make it up, the first of them `SLUG.c` (default: that one alone); headers beside them are found by themselves.
     `given` are files that it takes from elsewhere in the course: what earlier chapters have taught.
     `cflags` are added to the compiler's usual flags. `limits` are the bounds of the running program, as numbers whose
-    names are the grader's business.
+    names are the grader's business. `capabilities` are rights that its program has beyond those of every other, by the
+    names of capabilities(7) without CAP_, in small letters. `link` is where its packets pass: a failure shows those.
     """
 
     directory: Path
@@ -40,6 +43,8 @@ class Chapter:
     given: tuple[Path, ...]
     cflags: tuple[str, ...]
     limits: Mapping[str, int | float]
+    capabilities: tuple[str, ...] = ()
+    link: str = "eth0"
 
     @property
     def label(self) -> str:
@@ -144,7 +149,26 @@ def load(directory: Path) -> Chapter:
         given=_given(file, table),
         cflags=_strings(file, table, "cflags"),
         limits=_limits(file, table),
+        capabilities=_capabilities(file, table),
+        link=_link(file, table),
     )
+
+
+def _capabilities(file: Path, table: Mapping[str, object]) -> tuple[str, ...]:
+    found = _strings(file, table, "capabilities")
+    if unknown := sorted(set(found) - GRANTABLE.keys()):
+        raise CourseError(
+            f"{file}: no program may be given the capability {unknown[0]!r}",
+            "those that may be given are " + ", ".join(sorted(GRANTABLE)),
+        )
+    return found
+
+
+def _link(file: Path, table: Mapping[str, object]) -> str:
+    found = _string(file, table, "link", default=_LINKS[0])
+    if found not in _LINKS:
+        raise CourseError(f"{file}: 'link' must be {' or '.join(_LINKS)}")
+    return found
 
 
 def _given(file: Path, table: Mapping[str, object]) -> tuple[Path, ...]:

@@ -106,8 +106,8 @@ def decode(frame: bytes) -> Decoded:
     if frame[:4] == b"CHAO":
         # CHAO/0 has no Ethernet header: its magic sits where the destination's address belongs.
         packet.network = packet.protocol = "chao"
-        packet.label, packet.detail = "CHAO/0", text(frame[4:])
-        packet.payload, packet.payload_offset = frame[4:], 4
+        packet.payload, packet.payload_offset = frame[4:].rstrip(b"\0"), 4  # zeros at its end are padding
+        packet.label, packet.detail = f"CHAO/0 {octets(len(packet.payload))}", text(packet.payload)
         return packet
     if len(frame) < _ETHERNET_HEADER:
         packet.label = "runt frame"

@@ -24,7 +24,7 @@ from groundup.vm.agent import Channel
 from groundup.vm.image import SNAPSHOT_BYTES, Image, Progress, hash_files
 from groundup.vm.machine import MEMORY_MB, ROLES, Machine, Memory, RefusedError, Role, command, memfd
 
-BOOT_SECONDS = 120.0
+BOOT_SECONDS = 300.0
 """A cold boot under translation takes eight seconds on an idle machine; this is for a very busy one."""
 KEPT = 2
 """How many snapshots of other images, guest code or accelerators stay beside a new one."""

@@ -49,6 +49,14 @@ def test_defaults_and_extra_fields(chapter: Chapter) -> None:
     assert other.limits == {"pids": 3}
 
 
+def test_rights_and_the_link_are_a_chapters_own(chapter: Chapter) -> None:
+    assert (chapter.capabilities, chapter.link) == ((), "eth0")
+    with (chapter.directory / "chapter.toml").open("a") as file:
+        file.write('capabilities = ["net_raw"]\nlink = "eth1"\n')
+    other = load(chapter.directory)
+    assert (other.capabilities, other.link) == (("net_raw",), "eth1")
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -58,6 +66,9 @@ def test_defaults_and_extra_fields(chapter: Chapter) -> None:
         ("cflags = '-O2'", "'cflags' must be a list of strings"),
         ("limits = {pids = 'many'}", "'limits.pids' must be a number"),
         ("program = ''", "'program' must be a text"),
+        ("capabilities = ['sys_admin']", "no program may be given the capability 'sys_admin'"),
+        ("capabilities = 'net_raw'", "'capabilities' must be a list of strings"),
+        ("link = 'eth2'", "'link' must be eth0 or eth1"),
         ("program", "line 3"),
     ],
 )

@@ -76,6 +76,89 @@ def test_nothing(link):
     assert results["test_nothing"]["message"] == "No such frame came: a miracle."
 
 
+HEARS = b"""#!/usr/bin/env python3
+import socket, struct, sys
+ours = struct.pack("HBBI" * 4, 0x28, 0, 0, 12, 0x15, 0, 1, 0x88B5, 6, 0, 0, 0xFFFF, 6, 0, 0, 0)
+hears = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+if "filter" in sys.argv:
+    import ctypes
+    code = ctypes.create_string_buffer(ours)
+    hears.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxP", 4, ctypes.addressof(code)))
+hears.bind(("lo", 3))
+print("listening on packet:lo", flush=True)
+while True:
+    frame = hears.recv(2000)
+    if frame[12:14] == b"\\x88\\xb5" and frame.endswith(b"?"):
+        hears.send(frame[:-1] + b"!")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
+def test_frames_that_a_program_is_given_are_counted(backend: Backend) -> None:
+    backend.programs.install("hears", HEARS)
+    source = """
+from scapy.layers.l2 import Ether
+
+OTHER, OURS = Ether(type=0x88B6) / b"other", Ether(type=0x88B5) / b"ours?"
+
+def ask(server, link, *arguments):
+    program, lo = server.start(*arguments), link.on("lo")
+    assert program.address.text == "packet:lo"
+    link.delivered(program, 1000, what="whatever came before")
+    with lo.flooded([OTHER], "frames of others"):
+        lo.sends(OURS, note="a question")
+        lo.receives(lambda frame: bytes(frame).endswith(b"ours!"), what="the answer")
+    link.delivered(program, 6, what="the question and two answers, out and in", hint="Filter.")
+
+def test_filtered(server, link):
+    ask(server, link, "filter")
+
+def test_unfiltered(server, link):
+    ask(server, link)
+
+def test_next(server, link):
+    server.start("filter")
+    lo = link.on("lo")
+    lo.sends(OURS)
+    mine = lambda frame: frame.type == 0x88B5
+    lo.receives_next(lambda frame: bytes(frame).endswith(b"ours!"), what="an answer", whose=mine, hint="Wait.")
+
+def test_no_packet_socket(server, link):
+    link.delivered(server.run("filter"), 0, what="nothing")
+"""
+    backend.programs.install("subject", backend.programs.home.joinpath("hears").read_bytes())
+    results = backend.run(source).results
+    assert (results["test_filtered"]["outcome"], results["test_filtered"]["message"]) == ("pass", "")
+    message = results["test_unfiltered"]["message"]
+    assert message.startswith("The kernel delivered ")
+    assert message.endswith(" to the program, of which 6 concerned it.")
+    assert results["test_unfiltered"]["why"] == "Filter."
+    assert results["test_next"]["message"] == "Another frame came where there should have been an answer."
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_an_address_for_the_time_of_a_test(backend: Backend) -> None:
+    """In a network namespace: the machine's own addresses are nobody's to change."""
+    source = """
+import ctypes, subprocess
+CLONE_NEWNET = 0x40000000
+
+def addresses():
+    return subprocess.run(["ip", "-o", "-4", "address"], capture_output=True, text=True).stdout
+
+def test_has_it(link):
+    assert ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    link.on("lo").has_address("198.51.100.2/24")
+    assert "198.51.100.2/24" in addresses()
+
+def test_has_it_no_more():
+    assert "198.51.100" not in addresses()
+"""
+    results = backend.run(source).results
+    assert [found["message"] for found in results.values()] == ["", ""]
+
+
 def test_the_wire_is_disturbed_and_put_right_again(backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "capture.pcapng"
     with PcapNgWriter(str(file)) as writer:

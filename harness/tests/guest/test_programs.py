@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from groundup_guest import proc
+from groundup_guest import confinement, proc
+from groundup_guest.confinement import Rights
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
 from groundup_guest.running import KEPT, Kept
@@ -53,6 +54,17 @@ def test_a_program_starts_clean(programs: Programs) -> None:
     assert ignored & ~(1 << 31 | 1 << 32) == 0
     assert f"SigBlk:\t{0:016x}" in lines
     assert int(lines[-2]) == found["pid"]
+
+
+def test_what_a_program_may_be_granted(programs: Programs) -> None:
+    usual = Rights().mask()
+    assert usual == 1 << confinement.CAP_NET_BIND_SERVICE
+    assert Rights().with_granted(["net_raw"]).mask() == usual | 1 << confinement.CAP_NET_RAW
+    programs.install("tool", b"#!/bin/sh\n", capabilities=["net_raw"])
+    with pytest.raises(ProgramError, match="no program may have the capability 'sys_admin'"):
+        programs.install("tool", b"#!/bin/sh\n", capabilities=["sys_admin"])
+    with pytest.raises(ProgramError, match="no program may have the capability 'everything'"):
+        programs.grant("tool", ["everything"])
 
 
 def test_what_cannot_be_run_is_said(programs: Programs) -> None:

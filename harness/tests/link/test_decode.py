@@ -78,7 +78,7 @@ def test_padding_of_ethernet_is_no_payload() -> None:
         (FRAMES[11], "ICMPV6 2001:db8::2 → 2001:db8::1 multicast report"),
         (FRAMES[12], "ICMPV6 2001:db8::2 → 2001:db8::1 ICMPv6 error unknown next header"),
         (FRAMES[13], "CHAO 52:54:00:00:00:02 → 52:54:00:00:00:01 CHAO 2 bytes hi"),
-        (FRAMES[15], "CHAO CHAO/0 raw"),
+        (FRAMES[15], "CHAO CHAO/0 3 bytes raw"),
         (b"", "runt frame cut short: 0 bytes, an Ethernet header has 14"),
         (FRAMES[0][:40], "TCP 192.0.2.2 → 192.0.2.1 TCP cut short: the TCP header is not all there"),
         (FRAMES[3][:20], "ARP 52:54:00:00:00:02 → ff:ff:ff:ff:ff:ff ARP cut short: the ARP header is not all there"),

@@ -1,5 +1,6 @@
 """Hostile submissions get the verdict that they deserve, in bounded time, and leave nothing behind."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,33 @@ def test_earns_nothing(case: Case, graded: Grade) -> None:
     failed = next(test for test in result.tests if test.outcome is Outcome.FAIL)
     assert case.says in failed.message
     assert children() == []
+
+
+@pytest.mark.pair
+def test_memory_that_no_cgroup_counts(graded: Grade, tmp_path: Path) -> None:
+    """Packet sockets, as many as may be, with queues as long as may be: they fail the tests, and nothing else fails."""
+    submission = tmp_path / "submission"
+    submission.mkdir()
+    for name in find("10").sources:  # the chapter's program is made of several files
+        (submission / name).write_text("/* nothing */\n")
+    shutil.copy(HOSTILE / "packet_hog.c", submission / find("10").sources[0])
+    start = time.monotonic()
+    result = graded("10", submission)
+    assert time.monotonic() - start < BOUND
+    assert result.problems == ()
+    assert result.runs == 1
+    assert result.score == 0
+    assert result.outcomes[Outcome.INFRA] == 0
+    assert children() == []
+
+
+@pytest.mark.pair
+def test_no_packet_socket_where_the_chapter_does_not_need_one(graded: Grade) -> None:
+    result = graded("01", HOSTILE / "packet_asker.c")
+    assert result.score == 0
+    failed = next(test for test in result.tests if test.outcome is Outcome.FAIL)
+    assert "exited with status 1" in failed.message
+    assert "Operation not permitted" in failed.stderr
 
 
 @pytest.mark.pair
