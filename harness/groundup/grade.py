@@ -11,7 +11,7 @@ from groundup.build_in_guest import build_in_guest
 from groundup.course.chapter import Chapter
 from groundup.course.submission import Submission
 from groundup.errors import GroundupError, MachineryError
-from groundup.pictures import Window, with_pictures
+from groundup.pictures import Windows, with_pictures
 from groundup.report.events import PlannedTest, ResultBuilder
 from groundup.result import BuildOutcome, ChapterResult, Outcome, PairFacts, merge_retry, whole
 from groundup.session import Plan, Session, Watcher
@@ -77,14 +77,14 @@ async def grade(
     start = time.perf_counter()
     program = _Building(job, snapshot, directory, observer, timeline)
     try:
-        pair = pair or Pair(snapshot, directory, timeline=timeline)
+        pair = pair or Pair(snapshot, directory, vsock=job.chapter.vsock, timeline=timeline)
         result = await _Attempt(job, pair, program, observer, timeline).run()
         if not result.complete:
             observer.retrying(result)
             first = _set_aside(result, directory)
             unjudged = tuple(test.id for test in result.tests if test.outcome is Outcome.INFRA)
             again = replace(job, select=unjudged or job.select)
-            fresh = Pair(snapshot, directory, timeline=timeline)
+            fresh = Pair(snapshot, directory, vsock=job.chapter.vsock, timeline=timeline)
             second = await _Attempt(again, fresh, program, observer, timeline).run()
             result = merge_retry(first, second)
     finally:
@@ -208,7 +208,7 @@ class _Attempt:
         self._observer = observer
         self._timeline = timeline
         self._builder = _builder(job)
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[str, Windows] = {}
 
     async def run(self) -> ChapterResult:
         """Run it; what goes wrong with the machinery is in the result."""

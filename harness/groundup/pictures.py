@@ -11,8 +11,8 @@ from groundup.link.pcapng import INTERFACE_DESCRIPTION, SECTION_HEADER
 from groundup.link.pcapng_reader import read
 from groundup.result import ChapterResult, Outcome, TestResult
 
-LESSON_LINK = "eth0"
-"""The link whose packets are the lesson's."""
+LINKS = ("vsock", "eth0")
+"""The links whose packets may be the lesson's. Of those that a test has used the first is drawn; the last, if none."""
 MOST_BYTES = 256 << 10
 """Of a longer window as much is read from its beginning, and as much from its end: a flood is seen in either."""
 
@@ -25,15 +25,25 @@ class Window:
     end: int
 
 
-def with_pictures(result: ChapterResult, directory: Path, windows: Mapping[str, Window]) -> ChapterResult:
+Windows = Mapping[str, Window]
+"""A test's windows, by the link."""
+
+
+def windows(start: Mapping[str, int], end: Mapping[str, int]) -> Windows:
+    """Return the windows between two moments, each told by how long the captures were."""
+    return {link: Window(start.get(link, 0), size) for link, size in end.items()}
+
+
+def with_pictures(result: ChapterResult, directory: Path, found: Mapping[str, Windows]) -> ChapterResult:
     """Add to each failed test the sequence diagram of its packets, and where the capture is."""
-    path = directory / f"{LESSON_LINK}.pcapng"
 
     def add(test: TestResult) -> TestResult:
-        window = windows.get(test.id)
-        if test.outcome is not Outcome.FAIL or window is None:
+        if test.outcome is not Outcome.FAIL or test.id not in found:
             return test
-        return replace(test, capture=str(path), diagram=_picture(path, window))
+        seen = {link: found[test.id][link] for link in LINKS if link in found[test.id]}
+        link = next((link for link, window in seen.items() if window.end > window.start), LINKS[-1])
+        path = directory / f"{link}.pcapng"
+        return replace(test, capture=str(path), diagram=_picture(path, seen[link]))
 
     return result.map_tests(add)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from groundup_guest import http, mistakes
-from groundup_guest.address import Address
+from groundup_guest.address import Address, of_socket
 from groundup_guest.http import Request
 from groundup_guest.peer import Peer
 from groundup_guest.program import Program
@@ -116,32 +116,43 @@ class Caller(Peer):
         )
 
 
-class Listener:
-    """A listening socket of this machine, on one address and port."""
+def bound(family: int, host: str, port: int) -> socket.socket:
+    """Return a TCP socket that is bound to an address of family 4 or 6."""
+    end = socket.socket({4: socket.AF_INET, 6: socket.AF_INET6}[family], socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    end.bind((host, port))
+    return end
 
-    def __init__(self, scene: Scene, family: int, port: int) -> None:
+
+class Listener:
+    """A listening socket of this machine. It owns the socket, which has its address already."""
+
+    caller: type[Caller] = Caller
+    scheme = "http"
+
+    def __init__(self, scene: Scene, end: socket.socket) -> None:
         self._scene = scene
-        self.host = scene.settings.own[family]
-        self._socket = socket.socket(
-            {4: socket.AF_INET, 6: socket.AF_INET6}[family], socket.SOCK_STREAM | socket.SOCK_CLOEXEC
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((self.host, port))
-        self._socket.listen(BACKLOG)
-        self._socket.setblocking(False)
-        self.port: int = self._socket.getsockname()[1]
-        scene.closers.append(self._socket.close)
+        self._socket = end
+        end.listen(BACKLOG)
+        end.setblocking(False)
+        self.address = self._address(of_socket(end, end.getsockname()))
+        self.host, self.port = self.address.host, self.address.port
+        scene.closers.append(end.close)
         scene.steps.program_is_client = True
         scene.steps.add("peer", f"listens on {self.authority}")
+
+    def _address(self, name: Address) -> Address:
+        """Return the address under which a program reaches a socket of this name."""
+        return name
 
     @property
     def authority(self) -> str:
         """The address as a URL has it: `192.0.2.2:8080`, `[2001:db8::2]:8080`."""
-        return Address("tcp", self.host, self.port).text[4:]
+        return self.address.text.partition(":")[2]
 
     def url(self, target: str = "/", host: str | None = None) -> str:
         """Return the URL of a target here, under this address or another name for it."""
-        return f"http://{self.authority if host is None else f'{host}:{self.port}'}{target}"
+        return f"{self.scheme}://{self.authority if host is None else f'{host}:{self.port}'}{target}"
 
     def accepts(self, program: Program, *, hint: str = "") -> Caller:
         """Expect the program to connect; return this end of the connection."""
@@ -149,10 +160,11 @@ class Listener:
             self._fail_nobody(program, hint)
         connection, _ = self._socket.accept()
         connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each send is a segment, as tests cut them
-        peer = Caller(self._scene, program, connection)
+        if connection.family in (socket.AF_INET, socket.AF_INET6):  # each send is a segment, as tests cut them
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = self.caller(self._scene, program, connection)
         self._scene.closers.append(peer.close)
-        self._scene.steps.add("peer", f"accepted a connection from {peer.remote.text[4:]}")
+        self._scene.steps.add("peer", f"accepted a connection from {peer.remote.text.partition(':')[2]}")
         return peer
 
     def sees_nobody(self, *, hint: str = "") -> None:

@@ -26,6 +26,18 @@ class Machine:
         shown = "; ".join(f"{name} is {', '.join(addresses)}" for name, addresses in names.items())
         self._scene.steps.add("machine", f"/etc/hosts: {shown}")
 
+    def loses_its_network(self) -> None:
+        """Take every network interface of the server machine down, the loopback one too, until the test ends."""
+        self._scene.closers.append(lambda: self._scene.host.server_later("network", present=True))
+        self._scene.host.server("network", present=False)
+        self._scene.steps.add("machine", "has no network any more: all its interfaces are down, lo too")
+
+    def loses_its_vsock(self) -> None:
+        """Take the vsock device from the server machine, until the test ends."""
+        self._scene.closers.append(lambda: self._scene.host.server_later("vsock_device", present=True))
+        self._scene.host.server("vsock_device", present=False)
+        self._scene.steps.add("machine", "has no vsock device any more")
+
     def files(self) -> list[str]:
         """Return the names in the directory in which programs run."""
         return [str(name) for name in self._scene.host.server("files")["names"]]
