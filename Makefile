@@ -58,10 +58,11 @@ TIME := 60
 fuzz: $(BUILD)/packages-fuzz $(BUILD)/venv/complete ## Throw mutated input at the solutions' parsers: make fuzz TIME=60 ONLY=03
 	@PYTHONPATH=harness $(PYTHON) -m groundup.fuzz --seconds $(TIME) $(ONLY)
 
-C_SOURCES = $(wildcard chapters/*/*.c chapters/*/fuzz/*.c vm/*.c)
+C_SOURCES = $(wildcard chapters/*/*.c chapters/*/exercise/*.c chapters/*/fuzz/*.c vm/*.c)
 C_HEADERS = $(wildcard chapters/*/*.h)
 # What chapters take from elsewhere in the course is beside their own files only where they are compiled.
-C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters/given -iquote chapters/03-http-parse
+C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters/given -iquote chapters/03-http-parse \
+    -iquote chapters/05-http-files -iquote chapters/08-vsock-echo -iquote chapters/09-vsock-http
 SHELL_SOURCES := groundup harness/install-packages vm/build-image .ci/run
 
 .PHONY: lint

@@ -1,6 +1,5 @@
 """Where the program under test is a client, the test plays the server: a listening socket, and those who call."""
 
-import contextlib
 import select
 import socket
 import time
@@ -69,29 +68,6 @@ class Caller(Peer):
             self.sends(data[at : at + 1], of=data)
         del steps.steps[shown:]
         steps.add("peer", f"sent {count(len(data), 'byte')}, each in a segment of its own", preview(data))
-
-    def drips(self, data: bytes, within: float, *, hint: str = "") -> None:
-        """Send a byte each time the program has read the last one, until it gives up `within` so many seconds."""
-        scene, began = self._scene, time.monotonic()
-        limit = within + scene.deadlines.slack
-        for sent in range(len(data)):
-            with contextlib.suppress(OSError):  # it has gone: seen below
-                self._stream.socket.send(data[sent : sent + 1])
-                self.sent += 1
-            self._program.call("drained", local_port=self.remote.port, peer_port=self.local.port, deadline=limit)
-            self._stream.fill(time.monotonic())
-            seconds = time.monotonic() - began
-            if self._stream.end:
-                scene.steps.add("peer", f"sent {count(sent, 'byte')}, one by one, until it was given up")
-                return
-            if seconds > limit:
-                break
-        scene.steps.fail(
-            "peer",
-            f"sent bytes one by one, and was not given up in {time.monotonic() - began:.2f} s",
-            f"The program lets {count(self.sent, 'byte')} that come one by one hold it up for longer than it may.",
-            hint,
-        )
 
     def _read_request(self, hint: str) -> Request:
         deadline = time.monotonic() + self._scene.deadlines.default

@@ -14,6 +14,7 @@ from groundup_guest.http import Response
 from groundup_guest.program import Condition, Program
 from groundup_guest.rpc import Body
 from groundup_guest.scene import Scene
+from groundup_guest.slow import Slow
 from groundup_guest.steps import count, preview
 from groundup_guest.stream import Stream
 
@@ -21,7 +22,7 @@ SHOWN_BYTES = 4096
 """How much of an unwelcome stream is read, to be shown."""
 
 
-class Peer:
+class Peer(Slow):
     """One connection, seen from the peer's end."""
 
     def __init__(self, scene: Scene, program: Program, connection: socket.socket) -> None:

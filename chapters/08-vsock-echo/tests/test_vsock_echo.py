@@ -196,12 +196,14 @@ def test_silent_peer_is_given_up(server: Server, vsock: Vsock) -> None:
     program = server.start("--port", "0", "--timeout", str(PATIENCE))
     program.signals(signal.SIGSTOP)
     silent, waiting = vsock.connect(program), vsock.connect(program)
+    waiting.sends(GREETING)
+    waiting.half_closes()
     began = time.monotonic()
     program.signals(signal.SIGCONT)
     silent.sees_close(hint="SO_RCVTIMEO makes recv(2) fail with EAGAIN: that is the end of the conversation.")
     waited = time.monotonic() - began
     assert waited > 0.8 * PATIENCE, f"It was given up too early: --timeout {PATIENCE}, and it took {waited:.3f} s."
-    waiting.exchanges(GREETING, hint="The peer behind the silent one has to be served when the time is up.")
+    waiting.receives(GREETING, hint="The peer behind the silent one has to be served when the time is up.")
 
 
 @points(4)
@@ -228,12 +230,18 @@ def test_peer_without_credit_is_given_up(server: Server, vsock: Vsock) -> None:
     """A peer that gives no credit for as long as --timeout is given up, and the next one is served."""
     hint = "The peer takes nothing: SO_SNDTIMEO makes send(2) fail with EAGAIN, and trying again is for ever."
     program = server.start("--port", "0", "--timeout", str(PATIENCE))
+    program.signals(signal.SIGSTOP)  # what a peer sends is there when its time begins to run
     peer = vsock.connect(program)
     vsock.faults(credit=0, port=program.address.port)
     peer.sends(GREETING)
+    program.signals(signal.SIGCONT)
     peer.sees_close(hint=hint)
     vsock.clears()
-    vsock.connect(program).exchanges(GREETING, hint=hint)
+    program.signals(signal.SIGSTOP)
+    next_one = vsock.connect(program, hint=hint)
+    next_one.sends(GREETING)
+    program.signals(signal.SIGCONT)
+    next_one.receives(GREETING, hint=hint)
 
 
 @points(3)
