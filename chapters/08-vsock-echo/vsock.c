@@ -47,8 +47,7 @@ bool vsock_parse(struct sockaddr_vm *address, const char *text)
     if (strncmp(text, "vsock:", 6) != 0 || strlen(text) >= sizeof copy) {
         return false;
     }
-    strcpy(copy,
-           text + 6); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy): it has just been measured */
+    snprintf(copy, sizeof copy, "%s", text + 6);
     char *colon = strchr(copy, ':');
     if (colon == NULL) {
         return false;

@@ -123,8 +123,7 @@ static int tcp_dial(const struct endpoint *endpoint, int64_t deadline)
     return descriptor;
     /* END SOLUTION */
     /* STARTER:
-    return connect_until(set_no_delay(-1), endpoint, deadline); // a socket first: socket(2) with
-    SOCK_NONBLOCK
+    return connect_until(set_no_delay(-1), endpoint, deadline); // on a socket that does not block
     */
 }
 

@@ -94,6 +94,8 @@ def _connect(near: socket.socket, target: tuple[str, int] | str) -> None:
         far.connect(target)
     except OSError:
         _reset(near)
+        near.close()
+        far.close()
         return
     for end in (near, far):
         if end.family == socket.AF_INET:
