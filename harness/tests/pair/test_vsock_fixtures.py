@@ -63,7 +63,7 @@ def test_a_chapter_without_vsock_has_none(graded: Grade) -> None:
 
 def test_a_failed_test_shows_its_packets_on_vsock(graded: Grade, tmp_path: Path) -> None:
     """The picture of a failed test is of the link that it has used, and so is the capture that it names."""
-    source = tmp_path / "vsock-echo"
+    source = tmp_path / "source"
     source.mkdir()
     for path in find("08").files:
         text = path.read_text()
