@@ -58,11 +58,11 @@ TIME := 60
 fuzz: $(BUILD)/packages-fuzz $(BUILD)/venv/complete ## Throw mutated input at the solutions' parsers: make fuzz TIME=60 ONLY=03
 	@PYTHONPATH=harness $(PYTHON) -m groundup.fuzz --seconds $(TIME) $(ONLY)
 
-C_SOURCES = $(wildcard chapters/*/*.c chapters/*/fuzz/*.c vm/*.c)
+C_SOURCES = $(wildcard chapters/*/*.c chapters/*/exercise/*.c chapters/*/fuzz/*.c vm/*.c)
 C_HEADERS = $(wildcard chapters/*.h chapters/*/*.h)
 # What chapters take from elsewhere in the course is beside their own files only where they are compiled.
-C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters -iquote chapters/given -iquote chapters/03-http-parse \
-    -iquote chapters/10-chao
+C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters -iquote chapters/given \
+    $(foreach chapter,03-http-parse 05-http-files 08-vsock-echo 09-vsock-http 10-chao,-iquote chapters/$(chapter))
 SHELL_SOURCES := groundup harness/install-packages vm/build-image .ci/run
 
 .PHONY: lint

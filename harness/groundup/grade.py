@@ -10,7 +10,7 @@ from groundup.build import SandboxError, build
 from groundup.course.chapter import Chapter
 from groundup.course.submission import Submission
 from groundup.errors import GroundupError, MachineryError
-from groundup.pictures import Window, with_pictures
+from groundup.pictures import Windows, with_pictures
 from groundup.report.events import PlannedTest, ResultBuilder
 from groundup.result import BuildOutcome, ChapterResult, Outcome, PairFacts, merge_retry, whole
 from groundup.session import Plan, Session, Watcher
@@ -76,14 +76,14 @@ async def grade(
     start = time.perf_counter()
     program = _Building(job, snapshot, directory, observer, timeline)
     try:
-        pair = pair or Pair(snapshot, directory, timeline=timeline)
+        pair = pair or Pair(snapshot, directory, vsock=job.chapter.vsock, timeline=timeline)
         result = await _Attempt(job, pair, program, observer, timeline).run()
         if not result.complete:
             observer.retrying(result)
             first = _set_aside(result, directory)
             unjudged = tuple(test.id for test in result.tests if test.outcome is Outcome.INFRA)
             again = replace(job, select=unjudged or job.select)
-            fresh = Pair(snapshot, directory, timeline=timeline)
+            fresh = Pair(snapshot, directory, vsock=job.chapter.vsock, timeline=timeline)
             second = await _Attempt(again, fresh, program, observer, timeline).run()
             result = merge_retry(first, second)
     finally:
@@ -207,7 +207,7 @@ class _Attempt:
         self._observer = observer
         self._timeline = timeline
         self._builder = _builder(job)
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[str, Windows] = {}
 
     async def run(self) -> ChapterResult:
         """Run it; what goes wrong with the machinery is in the result."""
@@ -230,11 +230,8 @@ class _Attempt:
         if builder.build is not None and not builder.build.ok:
             builder.plan(_planned(self._job))
         with self._timeline.span("pictures"):
-            return with_pictures(
-                builder.finish(time.perf_counter() - start),
-                self._pair.captures / f"{self._job.chapter.link}.pcapng",
-                self._windows,
-            )
+            result = builder.finish(time.perf_counter() - start)
+            return with_pictures(result, self._pair.captures, self._windows, self._job.chapter.link)
 
     async def _run_tests(self) -> None:
         job, chapter = self._job, self._job.chapter
@@ -249,7 +246,6 @@ class _Attempt:
                 independent=job.independent,
                 first=job.first,
                 install_first=not await self._program.possible(),
-                link=chapter.link,
             )
             session = Session(pair, plan, self._builder, self._observer, self._timeline)
             self._windows = session.windows

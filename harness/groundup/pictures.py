@@ -21,14 +21,31 @@ class Window:
     end: int
 
 
-def with_pictures(result: ChapterResult, path: Path, windows: Mapping[str, Window]) -> ChapterResult:
-    """Add to each failed test the sequence diagram of its packets in the capture `path`, and where that is."""
+Windows = Mapping[str, Window]
+"""A test's windows, by the link."""
+
+
+def windows(start: Mapping[str, int], end: Mapping[str, int]) -> Windows:
+    """Return the windows between two moments, each told by how long the captures were."""
+    return {link: Window(start.get(link, 0), size) for link, size in end.items()}
+
+
+def with_pictures(
+    result: ChapterResult, directory: Path, found: Mapping[str, Windows], lesson: str = "eth0"
+) -> ChapterResult:
+    """Add to each failed test the sequence diagram of its packets, and where the capture is.
+
+    What passed over vsock is drawn if anything did, otherwise what passed over the link `lesson`.
+    """
+    links = ("vsock", lesson)
 
     def add(test: TestResult) -> TestResult:
-        window = windows.get(test.id)
-        if test.outcome is not Outcome.FAIL or window is None:
+        if test.outcome is not Outcome.FAIL or test.id not in found:
             return test
-        return replace(test, capture=str(path), diagram=_picture(path, window))
+        seen = {link: found[test.id][link] for link in links if link in found[test.id]}
+        link = next((link for link, window in seen.items() if window.end > window.start), lesson)
+        path = directory / f"{link}.pcapng"
+        return replace(test, capture=str(path), diagram=_picture(path, seen[link]))
 
     return result.map_tests(add)
 

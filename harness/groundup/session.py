@@ -8,13 +8,14 @@ from typing import Any
 
 from groundup.errors import GroundupError, MachineryError
 from groundup.link.wire import Mark
-from groundup.pictures import Window
+from groundup.pictures import Windows, windows
 from groundup.report.events import ResultBuilder
 from groundup.result import TestResult
 from groundup.timing import Timeline
 from groundup.vm.agent import AgentLostError, Channel
 from groundup.vm.machine import END_SECONDS
 from groundup.vm.pair import Pair
+from groundup.vsock.control import Control
 from groundup_guest.archive import pack
 from groundup_guest.rpc import RpcError
 
@@ -30,6 +31,7 @@ WARM_UP = pack({"test_warm_up.py": b"def test_warm_up():\n    assert True\n"})
 FORWARDED = frozenset(
     {"start", "wait", "signal", "exhaust", "output", "stdout", "facts", "settle", "drained", "stop", "syscalls", "sh"}
     | {"address", "arm", "delivered", "disarm", "functions", "shut", "file", "files", "tree", "hosts"}
+    | {"network", "vsock_device", "relay", "relays_end"}
 )
 """What a test may ask of the server machine's agent, as `server.NAME`."""
 
@@ -41,7 +43,7 @@ class Plan:
     `tests` is an archive of test files. `install` puts the program into the server machine, whose agent it is given;
     the tests' calls wait for it; where that takes longer than a call may, `install_first` lets the tests begin only
     after it. `independent` runs each test even after one that it needs has failed; those in `first` come before the
-    others. `link` is the one whose packets are the lesson's.
+    others.
     """
 
     name: str
@@ -52,7 +54,6 @@ class Plan:
     independent: bool = False
     first: tuple[str, ...] = ()
     install_first: bool = False
-    link: str = "eth0"
 
 
 class Watcher:
@@ -68,7 +69,7 @@ class Watcher:
 class Session:
     """Runs a plan. What `watcher` raises ends the run, and is raised by `run`.
 
-    `windows` says for each test that has ended where its packets are in the capture of the plan's link.
+    `windows` says for each test that has ended where its packets are in the captures.
     """
 
     def __init__(self, pair: Pair, plan: Plan, builder: ResultBuilder, watcher: Watcher, timeline: Timeline) -> None:
@@ -77,11 +78,12 @@ class Session:
         self._builder = builder
         self._watcher = watcher
         self._timeline = timeline
-        self.windows: dict[str, Window] = {}
+        self.windows: dict[str, Windows] = {}
+        self._vsock = Control(pair.vsock) if pair.vsock is not None else None
         self._installed = asyncio.Event()
         self._marks: dict[str, Mark] = {}
         self._progress = asyncio.Event()
-        self._start = 0  # where the running test begins in the capture
+        self._start: dict[str, int] = {}  # where the running test begins in the captures
         self._began = self._first = self._last = 0.0  # when the run, its first test and its last one began and ended
 
     async def run(self) -> None:
@@ -169,19 +171,15 @@ class Session:
                 self._first = now
                 self._timeline.add("pytest starts and collects", self._began, now)
             case "test_started":
-                self._start = self._captured()
+                self._start = self._pair.captured()
             case "test_finished":
                 self._last = now
         result = self._builder.event(method, params)
         if result is not None:
-            self.windows[result.id] = Window(self._start, self._captured())
+            self.windows[result.id] = windows(self._start, self._pair.captured())
             self._watcher.finished(result)
         elif method == "test_started" and (test := self._builder.planned.get(self._builder.running or "")):
             self._watcher.started("" if test.hidden else test.id, hidden=test.hidden)
-
-    def _captured(self) -> int:
-        """Return how long the lesson's capture is by now, in bytes."""
-        return self._pair.wire.mark().positions[self._plan.link]
 
     async def _answer(self, method: str, params: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         place, _, name = method.partition(".")
@@ -193,6 +191,8 @@ class Session:
                 return self._wire(name, params, payload)
             except GroundupError as error:
                 raise RpcError(str(error)) from error
+        if place == "vsock" and self._vsock is not None:
+            return await self._vsock.call(name, params, payload)
         raise RpcError(f"there is no method {method}")
 
     def _wire(self, name: str, params: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:

@@ -3,6 +3,7 @@
 import re
 import socket
 from dataclasses import dataclass
+from typing import Any
 
 _INET = re.compile(r"(?P<kind>tcp|udp):(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<v4>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
 _VSOCK = re.compile(r"vsock:(?P<host>[0-9]{1,10}):(?P<port>[0-9]{1,10})")
@@ -37,6 +38,15 @@ class Address:
 
     def __str__(self) -> str:
         return self.text
+
+
+def of_socket(end: socket.socket, name: Any) -> Address:
+    """Return the address of a stream socket that `getsockname` or `getpeername` has told."""
+    if end.family == socket.AF_VSOCK:
+        return Address("vsock", str(name[0]), int(name[1]))
+    if end.family == socket.AF_UNIX:
+        return Address("unix", str(name))
+    return Address("tcp", name[0], name[1])
 
 
 def parse(text: str) -> Address | None:

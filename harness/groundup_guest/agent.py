@@ -18,11 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from groundup_guest import confinement, rpc, shell
+from groundup_guest import confinement, devices, rpc, shell
+from groundup_guest.devices import Devices
 from groundup_guest.files import Files
 from groundup_guest.functions import Functions
 from groundup_guest.launch import LaunchError
 from groundup_guest.programs import ProgramError, Programs
+from groundup_guest.relay import Relays
 from groundup_guest.rpc import Body, Channel, Message
 from groundup_guest.surroundings import Surroundings
 from groundup_guest.syscalls import Tracer
@@ -110,11 +112,14 @@ class ServerRole:
         self.surroundings = surroundings
         self.files = Files(programs.home)
         self.functions = Functions(programs)
+        self.devices = Devices()
+        self.relays = Relays(programs.home, programs.knows)
 
     @classmethod
     def in_guest(cls) -> "ServerRole":
         """Return the role with everything that a guest can confine and record, warmed up."""
         confinement.adopt_orphans()
+        devices.open_to_all()
         tracer = Tracer()
         cells = confinement.GuestConfinement()
         role = cls(Programs(cells, tracer), Surroundings(cells.home))
@@ -158,6 +163,10 @@ class ServerRole:
             found[name] = _without_payload(getattr(self.surroundings, name))
         for name in ("arm", "disarm", "functions"):
             found[name] = _without_payload(getattr(self.functions, name))
+        for name in ("network", "vsock_device"):
+            found[name] = _without_payload(getattr(self.devices, name))
+        for name in ("relay", "relays_end"):
+            found[name] = _without_payload(getattr(self.relays, name))
         return found
 
     def idle(self) -> None:

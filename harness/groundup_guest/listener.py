@@ -1,13 +1,12 @@
 """Where the program under test is a client, the test plays the server: a listening socket, and those who call."""
 
-import contextlib
 import select
 import socket
 import time
 from collections.abc import Iterable, Mapping
 
 from groundup_guest import http, mistakes
-from groundup_guest.address import Address
+from groundup_guest.address import Address, of_socket
 from groundup_guest.http import Request
 from groundup_guest.peer import Peer
 from groundup_guest.program import Program
@@ -70,29 +69,6 @@ class Caller(Peer):
         del steps.steps[shown:]
         steps.add("peer", f"sent {count(len(data), 'byte')}, each in a segment of its own", preview(data))
 
-    def drips(self, data: bytes, within: float, *, piece: int = 1, hint: str = "") -> None:
-        """Send a piece each time the program has read the last one, until it gives up `within` so many seconds."""
-        scene, began = self._scene, time.monotonic()
-        limit = within + scene.deadlines.slack
-        how = "one by one" if piece == 1 else f"in pieces of {piece}"
-        for sent in range(0, len(data), piece):
-            with contextlib.suppress(OSError):  # it has gone: seen below
-                self.sent += self._stream.socket.send(data[sent : sent + piece])
-            self._program.call("drained", local_port=self.remote.port, peer_port=self.local.port, deadline=limit)
-            self._stream.fill(time.monotonic())
-            seconds = time.monotonic() - began
-            if self._stream.end:
-                scene.steps.add("peer", f"sent {count(sent, 'byte')}, {how}, until it was given up")
-                return
-            if seconds > limit:
-                break
-        scene.steps.fail(
-            "peer",
-            f"sent bytes {how}, and was not given up in {time.monotonic() - began:.2f} s",
-            f"The program lets {count(self.sent, 'byte')} that come {how} hold it up for longer than it may.",
-            hint,
-        )
-
     def _read_request(self, hint: str) -> Request:
         deadline = time.monotonic() + self._scene.deadlines.default
         while not (length := http.head_length(bytes(self._stream.buffer))):
@@ -116,32 +92,43 @@ class Caller(Peer):
         )
 
 
-class Listener:
-    """A listening socket of this machine, on one address and port."""
+def bound(family: int, host: str, port: int) -> socket.socket:
+    """Return a TCP socket that is bound to an address of family 4 or 6."""
+    end = socket.socket({4: socket.AF_INET, 6: socket.AF_INET6}[family], socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    end.bind((host, port))
+    return end
 
-    def __init__(self, scene: Scene, family: int, port: int) -> None:
+
+class Listener:
+    """A listening socket of this machine. It owns the socket, which has its address already."""
+
+    caller: type[Caller] = Caller
+    scheme = "http"
+
+    def __init__(self, scene: Scene, end: socket.socket) -> None:
         self._scene = scene
-        self.host = scene.settings.own[family]
-        self._socket = socket.socket(
-            {4: socket.AF_INET, 6: socket.AF_INET6}[family], socket.SOCK_STREAM | socket.SOCK_CLOEXEC
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((self.host, port))
-        self._socket.listen(BACKLOG)
-        self._socket.setblocking(False)
-        self.port: int = self._socket.getsockname()[1]
-        scene.closers.append(self._socket.close)
+        self._socket = end
+        end.listen(BACKLOG)
+        end.setblocking(False)
+        self.address = self._address(of_socket(end, end.getsockname()))
+        self.host, self.port = self.address.host, self.address.port
+        scene.closers.append(end.close)
         scene.steps.program_is_client = True
         scene.steps.add("peer", f"listens on {self.authority}")
+
+    def _address(self, name: Address) -> Address:
+        """Return the address under which a program reaches a socket of this name."""
+        return name
 
     @property
     def authority(self) -> str:
         """The address as a URL has it: `192.0.2.2:8080`, `[2001:db8::2]:8080`."""
-        return Address("tcp", self.host, self.port).text[4:]
+        return self.address.text.partition(":")[2]
 
     def url(self, target: str = "/", host: str | None = None) -> str:
         """Return the URL of a target here, under this address or another name for it."""
-        return f"http://{self.authority if host is None else f'{host}:{self.port}'}{target}"
+        return f"{self.scheme}://{self.authority if host is None else f'{host}:{self.port}'}{target}"
 
     def accepts(self, program: Program, *, hint: str = "") -> Caller:
         """Expect the program to connect; return this end of the connection."""
@@ -149,10 +136,11 @@ class Listener:
             self._fail_nobody(program, hint)
         connection, _ = self._socket.accept()
         connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each send is a segment, as tests cut them
-        peer = Caller(self._scene, program, connection)
+        if connection.family in (socket.AF_INET, socket.AF_INET6):  # each send is a segment, as tests cut them
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = self.caller(self._scene, program, connection)
         self._scene.closers.append(peer.close)
-        self._scene.steps.add("peer", f"accepted a connection from {peer.remote.text[4:]}")
+        self._scene.steps.add("peer", f"accepted a connection from {peer.remote.text.partition(':')[2]}")
         return peer
 
     def sees_nobody(self, *, hint: str = "") -> None:

@@ -1,4 +1,4 @@
-"""A peer: one TCP connection as a test sees it, from the client machine's end."""
+"""A peer: one connection as a test sees it, from the client machine's end; over TCP, where nothing else is said."""
 
 import contextlib
 import errno
@@ -10,12 +10,13 @@ import time
 from collections.abc import Mapping
 
 from groundup_guest import http, mistakes
-from groundup_guest.address import Address
+from groundup_guest.address import of_socket
 from groundup_guest.conditions import Condition
 from groundup_guest.http import Response
 from groundup_guest.program import Program
 from groundup_guest.rpc import Body
 from groundup_guest.scene import Scene
+from groundup_guest.slow import Slow
 from groundup_guest.steps import count, preview
 from groundup_guest.stream import Stream
 
@@ -23,8 +24,8 @@ SHOWN_BYTES = 4096
 """How much of an unwelcome stream is read, to be shown."""
 
 
-class Peer:
-    """One TCP connection, seen from the peer's end."""
+class Peer(Slow):
+    """One connection, seen from the peer's end."""
 
     def __init__(self, scene: Scene, program: Program, connection: socket.socket) -> None:
         self._scene = scene
@@ -33,10 +34,8 @@ class Peer:
         self.sent = 0
         """How many bytes it has sent."""
         self._whole = 0
-        host, port = connection.getsockname()[:2]
-        self.local = Address("tcp", host, port)
-        host, port = connection.getpeername()[:2]
-        self.remote = Address("tcp", host, port)
+        self.local = of_socket(connection, connection.getsockname())
+        self.remote = of_socket(connection, connection.getpeername())
 
     # Acts
 

@@ -23,6 +23,8 @@ from groundup_guest.steps import FailedError, InfraError
 from groundup_guest.tcp import Tcp
 from groundup_guest.trace import Trace
 from groundup_guest.udp import Udp
+from groundup_guest.unix import Unix
+from groundup_guest.vsock import Vsock
 
 FAILED_STATUS = 1
 
@@ -261,6 +263,16 @@ class Plugin:
     def udp(self, scene: Scene) -> Udp:
         """Send datagrams to programs."""
         return Udp(scene)
+
+    @pytest.fixture
+    def vsock(self, scene: Scene) -> Vsock:
+        """Connect to programs over vsock, or be connected to, from this machine or as its host."""
+        return Vsock(scene)
+
+    @pytest.fixture
+    def unix(self, scene: Scene) -> Unix:
+        """Connect to programs that listen on a Unix socket in their own machine, or be connected to there."""
+        return Unix(scene)
 
     @pytest.fixture
     def trace(self, scene: Scene) -> Trace:

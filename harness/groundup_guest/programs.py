@@ -12,6 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ class Programs:
     def home(self) -> Path:
         """The programs' home, which is their current directory."""
         return self._confinement.home
+
+    def knows(self, pid: int) -> None:
+        """Take note of a child of this process that is no program's orphan."""
+        self._confinement.known.add(pid)
 
     def fileno(self) -> int:
         """Return a descriptor that polls as readable when `pump` has something to do."""
@@ -98,9 +103,12 @@ class Programs:
         env: dict[str, str] | None = None,
         inject: str | None = None,
         ready: bool = False,
+        privileged: bool = True,
         deadline: float = 10.0,
     ) -> dict[str, Any]:
         """Start a program; with `ready` wait until it has printed a line or ended, at most `deadline` seconds.
+
+        Where it is not `privileged` it gets no capability at all, not even that to use ports below 1024.
 
         Then it is given a moment to come to rest; `descriptors` are the numbers of those that it holds at that point,
         None if it has not.
@@ -108,7 +116,10 @@ class Programs:
         orders = Orders(str(self._confinement.home / argv[0]), argv, {**self._confinement.environment, **(env or {})})
         if inject:
             orders = under_strace(orders, inject)
-        encoded = orders.encode(self._confinement.home, self._confinement.rights_of(argv[0]))
+        rights = self._confinement.rights_of(argv[0])
+        if rights is not None and not privileged:
+            rights = replace(rights, capabilities=())
+        encoded = orders.encode(self._confinement.home, rights)
         self.prepare()
         spare = self.spares.pop()
         spare.cell.expose(spare.pid, tight=argv[0] in self._confinement.granted)

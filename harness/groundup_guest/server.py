@@ -47,38 +47,46 @@ class Server:
         return self._scene.settings.addresses[family]
 
     def start(
-        self, *arguments: str, env: dict[str, str] | None = None, inject: str | None = None, hint: str = ""
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        inject: str | None = None,
+        privileged: bool = True,
+        hint: str = "",
     ) -> Program:
         """Start the chapter's server and expect its ready line.
 
         `env` is added to its environment; `inject` makes system calls fail, in the words of strace(1)'s `-e inject=`.
+        Where it is not `privileged`, it has no capability, and may not use ports below 1024.
         """
         patience = self._scene.deadlines.default
-        argv, started = self._start(arguments, env, inject, ready=True, deadline=patience)
+        rest = {"privileged": privileged, "ready": True, "deadline": patience}
+        argv, started = self._start(arguments, env, inject, rest)
         program = Program(self._scene, argv, started, serves=True)
         self._scene.programs.append(program)
         program.become_ready(started, patience, hint)
         return program
 
-    def run(self, *arguments: str, env: dict[str, str] | None = None, inject: str | None = None) -> Program:
+    def run(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        inject: str | None = None,
+        privileged: bool = True,
+    ) -> Program:
         """Start a program that is to end by itself; no ready line is expected."""
-        argv, started = self._start(arguments, env, inject, ready=False, deadline=self._scene.deadlines.default)
+        rest = {"privileged": privileged, "ready": False, "deadline": self._scene.deadlines.default}
+        argv, started = self._start(arguments, env, inject, rest)
         program = Program(self._scene, argv, started, serves=False)
         self._scene.programs.append(program)
         self._scene.steps.add("server", f"started: ./{' '.join(argv)}")
         return program
 
     def _start(
-        self,
-        arguments: tuple[str, ...],
-        env: dict[str, str] | None,
-        inject: str | None,
-        *,
-        ready: bool,
-        deadline: float,
+        self, arguments: tuple[str, ...], env: dict[str, str] | None, inject: str | None, rest: dict[str, Any]
     ) -> tuple[list[str], Body]:
         argv = [self._scene.settings.program, *map(str, arguments)]
-        params: dict[str, Any] = {"argv": argv, "ready": ready, "deadline": deadline}
+        params: dict[str, Any] = {"argv": argv, **rest}
         if env:
             params["env"] = env
         if inject:
@@ -89,6 +97,8 @@ class Server:
             if isinstance(error.__cause__, RpcError) and error.__cause__.message.startswith(CANNOT_RUN):
                 self._scene.steps.fail("server", error.__cause__.message, "The program cannot be started.")
             raise
+        if not rest["privileged"]:
+            self._scene.steps.add("server", "is started as an ordinary user, without any capability")
         if inject:
             self._scene.steps.add("server", "is run under strace, which makes calls fail", f"-e inject={inject}")
         return argv, started

@@ -5,7 +5,7 @@ import select
 import socket
 
 from groundup_guest.address import ANY, Address
-from groundup_guest.listener import Listener
+from groundup_guest.listener import Listener, bound
 from groundup_guest.peer import Peer
 from groundup_guest.program import Program
 from groundup_guest.scene import Scene
@@ -67,7 +67,7 @@ class Tcp:
 
         From now on the program is a client.
         """
-        return Listener(self._scene, family, port)
+        return Listener(self._scene, bound(family, self._scene.settings.own[family], port))
 
     def refused(
         self, program: Program | Server, family: int | None = None, port: int | None = None, *, hint: str = ""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from groundup_guest.trace import Trace
     from groundup_guest.udp import Udp
     from groundup_guest.udp_listener import Datagram, Responder
+    from groundup_guest.unix import Unix
+    from groundup_guest.vsock import Vsock
     from groundup_guest.wire import Wire
 
 __all__ = [
@@ -47,6 +49,8 @@ __all__ = [
     "Tcp",
     "Trace",
     "Udp",
+    "Unix",
+    "Vsock",
     "Wire",
     "hidden",
     "needs",
@@ -100,6 +104,8 @@ def __getattr__(name: str) -> Any:
         "Tcp": "tcp",
         "Trace": "trace",
         "Udp": "udp",
+        "Unix": "unix",
+        "Vsock": "vsock",
         "Wire": "wire",
     }
     if name not in modules:

@@ -302,7 +302,7 @@ async def _own(listening: socket.socket, role: Role) -> int:
     snapshot = await ready()
     with new_run() as directory:
         point_last_to(directory)  # its packets are what there is to see from now on
-        async with Pair(snapshot, directory) as pair:
+        async with Pair(snapshot, directory, vsock=True) as pair:
             await _bring_work(pair, snapshot, directory)
             owner = Owner(pair)
 

@@ -27,10 +27,10 @@ WAITING = "waiting for you to save a file in"
 class Waiting:
     """A pair that is restored and warm, with the directory of the run that it is for."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, vsock: bool = False) -> None:
         self._stack = AsyncExitStack()
         self.directory = self._stack.enter_context(new_run())
-        self._pair = Pair(snapshot, self.directory)
+        self._pair = Pair(snapshot, self.directory, vsock=vsock)
         self._restoring = asyncio.create_task(self._restore())
 
     async def _restore(self) -> None:
@@ -121,7 +121,7 @@ async def _watch(chapter: Chapter, seed: int | None) -> None:
         with new_run() as run:
             await watch.run(run, None)
         while True:
-            async with Waiting(snapshot) as waiting:
+            async with Waiting(snapshot, vsock=chapter.vsock) as waiting:
                 print(f"\n{WAITING} {directory.relative_to(ROOT)}/ (Ctrl-C ends)", flush=True)
                 await saves.next()
                 await watch.run(waiting.directory, await waiting.pair())

@@ -135,6 +135,13 @@ class Pair:
             await self.vsock.ready(CIDS[role])
         return channel
 
+    def captured(self) -> dict[str, int]:
+        """Return how long each capture is by now, in bytes, by its link; vsock is one where the machines have it."""
+        found = dict(self.wire.mark().positions)
+        if self._vsock_capture is not None:
+            found["vsock"] = self._vsock_capture.size
+        return found
+
     def _capture_vsock(self, time_ns: int, record: bytes, direction: Direction) -> None:
         assert self._vsock_capture is not None
         self._vsock_capture.add(record, time_ns, direction)

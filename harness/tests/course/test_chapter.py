@@ -44,9 +44,11 @@ def test_defaults_and_extra_fields(chapter: Chapter) -> None:
     assert (chapter.program, chapter.sources, chapter.cflags, chapter.limits) == ("answer", ("answer.c",), (), {})
     with (chapter.directory / "chapter.toml").open("a") as file:
         file.write('program = "prog"\nsources = ["answer.c", "more.c"]\ncflags = ["-pthread"]\nlimits = {pids = 3}\n')
+        file.write("vsock = true\n")
     other = load(chapter.directory)
     assert (other.program, other.sources, other.cflags) == ("prog", ("answer.c", "more.c"), ("-pthread",))
     assert other.limits == {"pids": 3}
+    assert (chapter.vsock, other.vsock) == (False, True)
 
 
 def test_rights_and_the_link_are_a_chapters_own(chapter: Chapter) -> None:
@@ -65,6 +67,7 @@ def test_rights_and_the_link_are_a_chapters_own(chapter: Chapter) -> None:
         ("sources = ['answer.c', '../x.c']", "'sources' must be names of C files"),
         ("cflags = '-O2'", "'cflags' must be a list of strings"),
         ("limits = {pids = 'many'}", "'limits.pids' must be a number"),
+        ("vsock = 'yes'", "'vsock' must be true or false"),
         ("program = ''", "'program' must be a text"),
         ("capabilities = ['sys_admin']", "no program may be given the capability 'sys_admin'"),
         ("capabilities = 'net_raw'", "'capabilities' must be a list of strings"),

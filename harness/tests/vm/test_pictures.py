@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from groundup.link.pcapng import Direction, Interface, Writer
-from groundup.pictures import MOST_BYTES, Window, with_pictures
+from groundup.pictures import MOST_BYTES, Window, Windows, with_pictures
 from groundup.result import ChapterResult, Outcome, TestResult
 
 
@@ -18,7 +18,7 @@ def failing(name: str) -> TestResult:
     return TestResult(id=name, title="", outcome=Outcome.FAIL, score=0, max_score=1)
 
 
-def captured(directory: Path, counts: list[int], size: int = 60) -> list[Window]:
+def captured(directory: Path, counts: list[int], size: int = 60) -> list[Windows]:
     """Write a capture in which so many frames belong to each of some tests."""
     writer = Writer(directory / "eth0.pcapng", [Interface("eth0")])
     windows, clock = [], itertools.count()
@@ -26,7 +26,7 @@ def captured(directory: Path, counts: list[int], size: int = 60) -> list[Window]
         start = writer.size
         for number in itertools.islice(clock, count):
             writer.add(frame(number, size), number * 1_000_000, Direction.INBOUND)
-        windows.append(Window(start, writer.size))
+        windows.append({"eth0": Window(start, writer.size)})
     writer.close()
     return windows
 
@@ -51,7 +51,7 @@ def test_nothing_was_captured(tmp_path: Path) -> None:
 
 def test_a_flood_is_drawn_in_no_time(tmp_path: Path) -> None:
     windows = captured(tmp_path, [3, 60_000], 1000)
-    assert windows[1].end - windows[1].start > 50 * MOST_BYTES
+    assert windows[1]["eth0"].end - windows[1]["eth0"].start > 50 * MOST_BYTES
     result = ChapterResult("01-listen", 1, tests=(failing("test_a"), failing("test_b")))
     began = time.monotonic()
     pictured = with_pictures(result, tmp_path / "eth0.pcapng", {"test_a": windows[0], "test_b": windows[1]}).tests

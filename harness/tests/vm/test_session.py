@@ -10,7 +10,6 @@ from typing import Any, cast
 import pytest
 
 from groundup.errors import MachineryError
-from groundup.link.wire import Mark
 from groundup.pictures import Window
 from groundup.report.events import ResultBuilder
 from groundup.result import ChapterResult, Outcome, TestResult
@@ -24,17 +23,6 @@ TESTS = [
     {"id": "test_b", "title": "B.", "max_score": 1, "needs": [], "hidden": True, "file": "t.py", "line": 9},
 ]
 PASSED = {"outcome": "pass", "score": 1, "seconds": 0.1}
-
-
-class FakeWire:
-    """A wire on which each look finds a hundred bytes more."""
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def mark(self, label: str = "") -> Mark:
-        self.size += 100
-        return Mark(label, 0, {"eth0": self.size})
 
 
 class Agent:
@@ -58,7 +46,8 @@ class FakePair:
 
     def __init__(self, script: Callable[[socket.socket], Awaitable[None]]) -> None:
         self.server, self.client = Agent(), Agent(script)
-        self.wire = FakeWire()
+        self.vsock = None
+        self.size = 0
         self.dead: asyncio.Future[MachineryError] = asyncio.get_running_loop().create_future()
 
     def open_session(self, _role: str, listener: Listener, handler: Handler | None = None) -> Channel:
@@ -67,6 +56,11 @@ class FakePair:
         channel = Channel("the client's session", ours, handler=handler, listener=listener)
         channel.start()
         return channel
+
+    def captured(self) -> dict[str, int]:
+        """Find a hundred bytes more at each look."""
+        self.size += 100
+        return {"eth0": self.size}
 
     async def ended(self) -> MachineryError:
         return await asyncio.shield(self.dead)
@@ -134,7 +128,7 @@ def test_a_whole_run(caplog: pytest.LogCaptureFixture) -> None:
     assert result.passed
     # A hidden test's name is not told while it runs; its result is for the writers, which redact it.
     assert seen == [("test_a", False), ("test_a", Outcome.PASS), ("", True), ("test_b", Outcome.PASS)]
-    assert session.windows == {"test_a": Window(100, 200), "test_b": Window(300, 400)}
+    assert session.windows == {"test_a": {"eth0": Window(100, 200)}, "test_b": {"eth0": Window(300, 400)}}
     assert caplog.records == []
 
 
