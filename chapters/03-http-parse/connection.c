@@ -76,7 +76,8 @@ static bool send_continue(struct connection *connection)
     return has_body || send_all(connection, interim, sizeof interim - 1, 0);
     /* END SOLUTION */
     /* STARTER:
-    return connection->used > 0 || send_all(connection, "", 0, 0); // RFC 9110, section 15.2
+    (void)connection; // is the head whole, and the peer waiting? Then it gets a 100, once
+    return true;
     */
 }
 
@@ -106,8 +107,10 @@ int read_request(struct connection *connection)
     }
     /* END SOLUTION */
     /* STARTER:
-    connection_read(connection); // one read is not one request
-    send_continue(connection);
+    // One read is not one request, and what it brings may be more than one.
+    if (!send_continue(connection) || connection_read(connection) <= 0) {
+        return GONE; // gone, or silent?
+    }
     int verdict = parser_feed(&connection->parser, connection->bytes, connection->used);
     return verdict == MORE ? GONE : verdict;
     */

@@ -32,12 +32,14 @@ struct options {
 
 static struct options parse_options(int argc, char **argv)
 {
+    static char name[] = "http-parse";
     static const struct option known[] = {
         {"bind", required_argument, NULL, 'b'},    {"port", required_argument, NULL, 'p'},
         {"timeout", required_argument, NULL, 't'}, {"echo", no_argument, NULL, 'e'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     struct options options = {.host = NULL, .port = 0, .timeout = {.tv_sec = 10}};
+    argv[0] = name; /* getopt_long begins its own error lines with it */
     for (int option = 0; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'b':
@@ -106,13 +108,20 @@ static const char *reason(int status)
     }
 }
 
-/* Writes the time NOW into TEXT as RFC 9110, section 5.6.7, wants it, and returns TEXT. */
+/* Writes the time NOW into TEXT as RFC 9110, section 5.6.7, wants it, and returns TEXT. Not by strftime(3),
+ * which names days and months in the user's language. */
 static const char *date_format(time_t now, char *text, size_t size)
 {
+    static const char *const weekdays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     struct tm utc;
-    if (gmtime_r(&now, &utc) == NULL || strftime(text, size, "%a, %d %b %Y %H:%M:%S GMT", &utc) == 0) {
-        text[0] = '\0';
+    if (gmtime_r(&now, &utc) == NULL) {
+        text[0] = '\0'; /* a year that does not fit an int */
+        return text;
     }
+    snprintf(text, size, "%s, %02d %s %04d %02d:%02d:%02d GMT", weekdays[utc.tm_wday], utc.tm_mday,
+             months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
     return text;
 }
 
@@ -139,7 +148,9 @@ static bool respond(const struct connection *connection, const struct response *
            (head_only || send_all(connection, response->body.start, response->body.length, 0));
     /* END SOLUTION */
     /* STARTER:
-    return send_all(connection, head, (size_t)length, 0); // and the body, if it is to have one
+    // In one segment, if they fit into one? And HEAD (RFC 9110, section 9.3.2)?
+    return send_all(connection, head, (size_t)length, 0) &&
+           send_all(connection, response->body.start, response->body.length, 0);
     */
 }
 
@@ -241,6 +252,11 @@ static void converse(struct connection *connection, bool echo)
     /* END SOLUTION */
     /* STARTER:
     int verdict = read_request(connection); // and then the next one, unless something ends the conversation
+    if (verdict == GONE) {
+        return;
+    }
+    connection->now = time(NULL);
+    // Is this the last answer? request.closes has respond say so.
     if (verdict == DONE ? answer(connection, echo) : respond_status(connection, verdict, "")) {
         connection_next(connection);
         drain(connection);
@@ -256,6 +272,7 @@ static void serve_peer(int descriptor, const char *peer, const struct options *o
     connection.peer = peer;
     connection.parser = (struct parser){.state = REQUEST_LINE};
     connection.used = 0;
+    connection.now = 0;
     if (set_options(descriptor, peer, &options->timeout)) {
         converse(&connection, options->echo);
     }

@@ -3,22 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A character of a request target: visible, of ASCII, and not the one that begins a fragment. */
-static bool is_target(char byte)
-{
-    return byte > ' ' && byte < 0x7f && byte != '#';
-}
-
-/* A character of a registered name, or between the brackets of an IPv6 address (RFC 3986, section 3.2.2). */
-static bool is_host(char byte)
-{
-    return is_alphanumeric(byte) || is_one_of(byte, "-._~%!$&'()*+,;=");
-}
-
-static bool is_in_brackets(char byte)
-{
-    return is_host(byte) || byte == ':';
-}
+#include "target.h"
 
 bool slice_number(struct slice digits, unsigned base, size_t *number)
 {
@@ -56,8 +41,10 @@ static bool field_split(struct slice line, struct slice *name, struct slice *val
     return slice_all(*value, is_text);
     /* END SOLUTION */
     /* STARTER:
-    *value = line; // RFC 9112, section 5: field-name ":" OWS field-value OWS
-    return slice_cut(value, ':', name) && slice_all(*value, is_text);
+    // RFC 9112, section 5: field-name ":" OWS field-value OWS, where OWS is white space or nothing
+    const bool has_colon = slice_cut(&line, ':', name);
+    *value = line; // what is behind the colon, white space and all
+    return has_colon && slice_all(*value, is_text);
     */
 }
 
@@ -94,43 +81,17 @@ static bool list_next(struct slice *list, struct slice *element)
     */
 }
 
-/* Is VALUE a host and perhaps a port (RFC 9110, section 7.2; RFC 3986, section 3.2.2)? An empty one is. */
-static bool host_valid(struct slice value)
-{
-    /* BEGIN SOLUTION */
-    struct slice host = value;
-    struct slice port = {value.start, 0};
-    if (value.length > 0 && value.start[0] == '[') {
-        value = slice_from(value, 1);
-        if (!slice_cut(&value, ']', &host) || host.length == 0 || !slice_all(host, is_in_brackets)) {
-            return false;
-        }
-        if (value.length == 0) {
-            return true;
-        }
-        port = slice_from(value, 1);
-        return value.start[0] == ':' && slice_all(port, is_digit);
-    }
-    if (slice_cut(&value, ':', &host)) {
-        port = value;
-    }
-    return slice_all(host, is_host) && slice_all(port, is_digit);
-    /* END SOLUTION */
-    /* STARTER:
-    return slice_all(value, is_host) || slice_all(value, is_in_brackets); // and where are the brackets?
-    */
-}
-
 /* What one field means for the request. Each of these returns DONE, or the status with which to refuse it. */
 static int take_host(struct parser *parser, struct slice value)
 {
-    /* BEGIN SOLUTION */
+    struct slice host;
+    struct slice port;
     parser->hosts++;
-    return parser->hosts > 1 || !host_valid(value) ? 400 : DONE;
+    /* BEGIN SOLUTION */
+    return parser->hosts > 1 || !host_split(value, &host, &port) ? 400 : DONE;
     /* END SOLUTION */
     /* STARTER:
-    parser->hosts++;
-    return host_valid(value) ? DONE : 400;
+    return host_split(value, &host, &port) ? DONE : 400; // and if it is there twice?
     */
 }
 
@@ -157,7 +118,7 @@ static int take_transfer_encoding(struct parser *parser, struct slice value)
         if (slice_is_nocase(coding, "chunked")) {
             parser->chunked = true;
         } else {
-            parser->foreign = true;
+            parser->unknown = true;
         }
     }
     return DONE;
@@ -191,7 +152,7 @@ static int take_expect(struct parser *parser, struct slice value)
         if (slice_is_nocase(expectation, "100-continue")) {
             parser->request.awaits_continue = true;
         } else {
-            parser->demands = true;
+            parser->unmet = true;
         }
     }
     return DONE;
@@ -255,68 +216,6 @@ static int take_line(struct parser *parser, const char *bytes, size_t used, size
     */
 }
 
-/* Makes of an absolute target, http://host:port/path?query, its PATH (RFC 9112, section 3.2.2; RFC 9110,
- * sections 4.2 and 7.4). */
-static int take_absolute_target(struct slice rest, bool asks_options, struct slice *path)
-{
-    /* BEGIN SOLUTION */
-    struct slice scheme;
-    if (!slice_cut(&rest, ':', &scheme) || rest.length < 2 || memcmp(rest.start, "//", 2) != 0) {
-        return 400;
-    }
-    rest = slice_from(rest, 2);
-    struct slice authority = {rest.start, 0};
-    while (authority.length < rest.length && !is_one_of(rest.start[authority.length], "/?")) {
-        authority.length++;
-    }
-    if (authority.length == 0 || authority.start[0] == ':' || !host_valid(authority)) {
-        return 400;
-    }
-    if (!slice_is_nocase(scheme, "http")) {
-        return 421; /* https wants a connection that is secured, and others are not served here at all */
-    }
-    *path = slice_from(rest, authority.length);
-    if (path->length == 0) {
-        *path = (struct slice){asks_options ? "*" : "/", 1};
-    } else if (path->start[0] == '?') {
-        *path = (struct slice){"/", 1};
-    }
-    return DONE;
-    /* END SOLUTION */
-    /* STARTER:
-    (void)rest; // scheme "://" authority [ path ] [ "?" query ]
-    (void)asks_options;
-    *path = (struct slice){"/", 1};
-    return 400;
-    */
-}
-
-/* Finds the path in the request's target, of whichever form (RFC 9112, section 3.2). */
-static int take_target(struct request *request)
-{
-    struct slice query;
-    struct slice path = request->target;
-    const bool asks_options = slice_is(request->method, "OPTIONS");
-    int verdict = DONE;
-    /* BEGIN SOLUTION */
-    if (slice_is(request->method, "CONNECT")) {
-        verdict = host_valid(path) ? DONE : 400; /* its target is host:port, and no path */
-    } else if (slice_is(path, "*")) {
-        verdict = asks_options ? DONE : 400;
-    } else if (path.start[0] != '/') {
-        verdict = take_absolute_target(path, asks_options, &path);
-    }
-    /* END SOLUTION */
-    /* STARTER:
-    if (path.start[0] != '/') { // what may it begin with besides?
-        verdict = take_absolute_target(path, asks_options, &path);
-    }
-    */
-    slice_cut(&path, '?', &query);
-    request->path = query; /* what is before the question mark, or all of it */
-    return verdict;
-}
-
 /* One step for each state. Each returns DONE when its element was there and is understood, with the state
  * that comes next; MORE; or the status with which to refuse the request. */
 static int parse_request_line(struct parser *parser, char *bytes, size_t used)
@@ -350,12 +249,13 @@ static int parse_request_line(struct parser *parser, char *bytes, size_t used)
     request->closes = request->minor == 0;
     /* END SOLUTION */
     /* STARTER:
-    request->minor = 1; // RFC 9112, section 3: method SP request-target SP HTTP-version
-    request->target = line;
+    // RFC 9112, section 3: method SP request-target SP HTTP-version
     if (!slice_cut(&line, ' ', &request->method) || !slice_all(request->method, is_token) ||
         !slice_all(line, is_target)) {
         return 400;
     }
+    request->target = line; // and what is behind it
+    request->minor = 1;
     */
     parser->state = FIELDS;
     request->fields.start = bytes + parser->at;
@@ -372,7 +272,7 @@ static int decide_framing(struct parser *parser)
             return 400; /* two lengths, or none that can be known: a smuggler's tools */
         }
         parser->state = CHUNK_SIZE;
-        return parser->foreign ? 501 : DONE;
+        return parser->unknown ? 501 : DONE;
     }
     if (!parser->has_length &&
         (slice_is(method, "POST") || slice_is(method, "PUT") || slice_is(method, "PATCH"))) {
@@ -397,7 +297,7 @@ static int end_head(struct parser *parser, const char *bytes)
         request->awaits_continue = false; /* RFC 9110, section 10.1.1 */
     } else if (parser->hosts == 0) {
         return 400;
-    } else if (verdict == DONE && parser->demands) {
+    } else if (verdict == DONE && parser->unmet) {
         return 417;
     }
     /* END SOLUTION */
@@ -439,7 +339,7 @@ static void take_body(struct parser *parser, char *bytes, size_t used)
     /* END SOLUTION */
     /* STARTER:
     (void)parser; // to bytes + parser->kept, from bytes + parser->at; they may overlap
-    (void)bytes;
+    (void)bytes;  // body.start is set already, body.length is not
     (void)used;
     */
 }

@@ -20,13 +20,13 @@ enum {
 /* A request as it was understood. Its slices lie in the connection's buffer, and hold until the next one. */
 struct request {
     struct slice method;
-    struct slice target; /* as it came */
-    struct slice path;   /* the target's path, without a query; "*" if it names the server as a whole */
-    struct slice fields; /* field lines, each with its line end; field_next walks through them */
-    struct slice body;   /* decoded */
-    int minor;           /* of the version, HTTP/1.x */
-    bool closes;         /* no further request is to be read from this connection */
-    bool awaits_continue;
+    struct slice target;  /* as it came */
+    struct slice path;    /* the target's path, without a query; "*" if it names the server as a whole */
+    struct slice fields;  /* field lines, each with its line end; field_next walks through them */
+    struct slice body;    /* decoded */
+    int minor;            /* of the version, HTTP/1.x */
+    bool closes;          /* no further request is to be read from this connection, and the answer says so */
+    bool awaits_continue; /* the peer waits for a 100 before it sends its body, and has not got one yet */
 };
 
 /* Where the parser is in a request: what the next byte belongs to. */
@@ -54,8 +54,8 @@ struct parser {
     bool has_length;   /* there was a Content-Length */
     bool coded;        /* there was a Transfer-Encoding */
     bool chunked;      /* and its last coding so far is chunked */
-    bool foreign;      /* and one of its codings is unknown here */
-    bool demands;      /* there was an Expect that cannot be met */
+    bool unknown;      /* and one of its codings is none that is known here */
+    bool unmet;        /* there was an Expect that cannot be met */
     struct request request;
 };
 
@@ -69,7 +69,9 @@ bool slice_number(struct slice digits, unsigned base, size_t *number);
 /* Takes the next field off FIELDS, whole lines that were found good. Returns false if there is none. */
 bool field_next(struct slice *fields, struct slice *name, struct slice *value);
 
-/* Looks at what has come. BYTES, of which USED are there, begin with the request and stay where they are.
+/* Looks at what has come. BYTES, of which USED are there, begin with the request, and are the same memory in
+ * each call: the slices point into it. Data of chunks is moved together in it.
+ *
  * Returns DONE if the request is whole: it took parser->at bytes, and parser->request tells what it says;
  *         MORE if it wants more bytes, behind those that are there;
  *         a status from 400 on if it has to be refused: no byte after that means anything. */

@@ -23,7 +23,7 @@ bool slice_is_nocase(struct slice slice, const char *text);
 struct slice slice_from(struct slice slice, size_t at);
 
 /* Takes what is before the first SEPARATOR from REST, and the separator. Returns false, with all of REST in
- * PIECE, if there is none. */
+ * PIECE and REST as it was, if there is none. */
 bool slice_cut(struct slice *rest, char separator, struct slice *piece);
 
 /* A space or a tab: what RFC 9110, section 5.6.3, calls white space. */

@@ -4,6 +4,7 @@
  * An input is what a peer sends in one connection. There is no separate input for the cuts: that a seed can
  * be read, and written by hand, is worth more. */
 #include <sanitizer/asan_interface.h>
+#include <strings.h>
 
 #include "fuzz.h"
 
@@ -105,6 +106,21 @@ static void require_one_framing(const struct request *request)
     require(hosts == 1 || (request->minor == 0 && hosts == 0), "HTTP/1.1 has one Host");
 }
 
+/* RFC 9112, section 3.2: which form TARGET has, as far as its first and its last bytes tell. */
+static void require_form(const struct request *request)
+{
+    static const char scheme[] = "http://";
+    const struct slice target = request->target;
+    if (slice_is(request->method, "CONNECT")) {
+        require(memchr(target.start, ':', target.length) != NULL,
+                "a host and a port have a colon between them");
+        require(isdigit((unsigned char)target.start[target.length - 1]), "CONNECT has a port");
+    } else if (target.start[0] != '/' && !slice_is(target, "*")) {
+        require(target.length > strlen(scheme) && strncasecmp(target.start, scheme, strlen(scheme)) == 0,
+                "a whole URI begins with its scheme");
+    }
+}
+
 static void require_fit(const struct connection *connection)
 {
     const struct parser *parser = &connection->parser;
@@ -118,6 +134,7 @@ static void require_fit(const struct connection *connection)
     require(request->target.length > 0 && slice_all(request->target, is_target), "a target is visible");
     require(request->path.length > 0 || slice_is(request->method, "CONNECT"), "a target has a path");
     require(request->body.length <= BODY_LIMIT, "a body is within its limit");
+    require_form(request);
     require_field_lines(request->fields);
     require_one_framing(request);
 }

@@ -37,8 +37,14 @@ def test_limits_of_the_head(server: Server, tcp: Tcp) -> None:
     """A head of 8192 bytes is answered; a longer one is refused: 414 if its first line is too long, else 431."""
     program = server.start("--port", "0")
     peer = tcp.connect(program)
-    peer.sends(GET + padded(HEAD_LIMIT) + request(line=f"GET /?{'a' * 7900} HTTP/1.1"))
-    for what in ("one of 32 bytes", f"one of {HEAD_LIMIT} bytes", "one with a long target"):
+    peer.sends(
+        GET
+        + padded(HEAD_LIMIT)
+        + request(line=f"GET /?{'a' * (HEAD_LIMIT - 33)} HTTP/1.1")
+        + b"\r\n"
+        + padded(HEAD_LIMIT - 2)
+    )
+    for what in ("one of 32 bytes", f"one of {HEAD_LIMIT} bytes", "one with a long target", "one behind an empty line"):
         answered(
             peer, hint=f"This head, {what}, does not exceed the limit of {HEAD_LIMIT} bytes, its blank line included."
         )
@@ -49,6 +55,9 @@ def test_limits_of_the_head(server: Server, tcp: Tcp) -> None:
         ("many fields", 431, GET[:-2] + b"X: a\r\n" * (HEAD_LIMIT // 6)),
         ("a target that does not end", 414, b"GET /" + b"a" * HEAD_LIMIT),
         ("a target that is too long", 414, request(line=f"GET /{'a' * HEAD_LIMIT} HTTP/1.1")),
+        ("a head of one byte more, with an empty line before it", 431, b"\r\n" + padded(HEAD_LIMIT - 1)),
+        ("a request for which empty lines leave no room", 414, b"\r\n" * (HEAD_LIMIT // 2) + GET),
+        ("a target for which an empty line leaves no room", 414, b"\r\nGET /" + b"a" * (HEAD_LIMIT - 6)),
     ):
         peer = tcp.connect(program)
         peer.sends(GET + head)  # the limit is that of the second request, wherever that lies in a buffer
@@ -89,14 +98,21 @@ def test_limits_around_the_chunks(server: Server, tcp: Tcp) -> None:
     line = b"1;" + b"e" * (CHUNK_LINE_LIMIT - 4) + b"\r\n"
     trailer = b"X: " + b"a" * (HEAD_LIMIT - 7) + b"\r\n"
     peer = tcp.connect(program)
-    peer.sends(head + line + b"a\r\n0\r\n\r\n" + head + b"1\r\nb\r\n0\r\n" + trailer + b"\r\n" + LAST)
+    extended = (b"1;" + b"e" * 128 + b"\r\na\r\n") * (EXTENSION_LIMIT // 128 - 1)
+    peer.sends(head + line + b"a\r\n0\r\n\r\n" + head + extended + b"0;" + b"e" * 128 + b"\r\n\r\n")
     echoed(peer, b"a", hint=f"A line of {CHUNK_LINE_LIMIT} bytes, its end included, is within the limit.")
+    hint = f"Extensions of {EXTENSION_LIMIT} bytes, counted behind their semicolons, are within the limit."
+    echoed(peer, b"a" * (EXTENSION_LIMIT // 128 - 1), hint=hint)
+    peer.sends(head + b"0" * 20 + b"1\r\nb\r\n0\r\n" + trailer + b"\r\n" + LAST)
     echoed(peer, b"b", hint=f"A trailer of {HEAD_LIMIT} bytes, its blank line included, is within the limit.")
     answered(peer)
     peer.closes()
     for what, status, data in (
         ("a size's line that does not end", 400, b"1;" + b"e" * CHUNK_LINE_LIMIT),
+        ("a size's line of a byte more", 400, b"1;e" + line[2:] + b"a\r\n0\r\n\r\n"),
+        ("a trailer of a byte more", 431, b"0\r\nX: a" + trailer[3:] + b"\r\n"),
         ("a size that does not end", 400, b"0" * (CHUNK_LINE_LIMIT + 1)),
+        ("a byte too much of extensions", 400, extended + b"0;" + b"e" * 129 + b"\r\n\r\n"),
         ("extensions without end", 400, (b"1;" + b"e" * 200 + b"\r\na\r\n") * (EXTENSION_LIMIT // 200 + 1)),
         ("a trailer that does not end", 431, b"0\r\nX: " + b"a" * HEAD_LIMIT),
         ("a trailer of many fields", 431, b"0\r\n" + b"X: a\r\n" * (HEAD_LIMIT // 6 + 1)),
@@ -117,19 +133,22 @@ def test_refusal_arrives(server: Server, tcp: Tcp, rng: random.Random) -> None:
     peer.sends(
         request(f"Content-Length: {BODY_LIMIT + 1}", line="POST /echo HTTP/1.1") + rng.randbytes(50_000), hint=hint
     )
-    peer.receives_response(status=413, headers={"connection": "close"}, hint=hint)
+    said = peer.receives_response(status=413, hint=hint).header("connection") or "nothing"
+    assert "close" in said.lower(), f"The answer to what is refused says Connection: close; this one says {said}."
     peer.sees_close(hint=hint)
     peer.sends(rng.randbytes(10_000), hint=hint)
     peer.stays_silent_until(program.has_read(peer), hint=hint)
+    peer.floods(rng.randbytes(4096), at_most=16 << 20, hint="After the last answer a MiB is read, and no more.")
 
 
-def silent(program: Program, peer: Peer, data: bytes) -> float:
-    """Let a program find `data`, and then nothing, when its time begins to run; return when that was."""
-    program.signals(signal.SIGSTOP)  # the kernel takes what is sent
+def silent(program: Program, tcp: Tcp, data: bytes) -> tuple[Peer, float]:
+    """Return a client that has sent `data` and nothing more, and when the program could first see it."""
+    program.signals(signal.SIGSTOP)  # the kernel takes connections and bytes: all is there when its time begins to run
+    peer = tcp.connect(program)
     peer.sends(data)
     began = time.monotonic()
     program.signals(signal.SIGCONT)
-    return began
+    return peer, began
 
 
 @points(2)
@@ -144,9 +163,8 @@ def test_unfinished_requests(server: Server, tcp: Tcp) -> None:
         (chunked(b"hello")[:-9], "chunk"),
         (chunked(b"hello")[:-2], "trailer"),
     ):
-        peer = tcp.connect(program)
-        began = silent(program, peer, data)
-        hint = f"The client has stopped in the middle of the {where}: the time is up."
+        peer, began = silent(program, tcp, data)
+        hint = f"The client has stopped in the middle of the {where}: the time is up. One answer at most, and the end."
         answer = peer.receives_to_end(hint=hint)
         waited = time.monotonic() - began
         assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), (
@@ -160,7 +178,10 @@ def test_unfinished_requests(server: Server, tcp: Tcp) -> None:
 @needs("test_one_request_after_another")
 @read("RFC 9112, section 9.5", "RFC 9110, section 15.5.9", "socket(7), SO_RCVTIMEO")
 def test_idle_connections(server: Server, tcp: Tcp) -> None:
-    """A connection with no request on it is closed after --timeout, without a word, and the next client is served."""
+    """A connection with no request on it is closed after --timeout, without a word, and the next client is served.
+
+    An empty line is none.
+    """
     program = server.start("--port", "0", "--timeout", str(PATIENCE))
     hint = "Nothing was asked: a 408 here would be taken for the answer to the next request."
     unused = tcp.connect(program)
@@ -168,12 +189,12 @@ def test_idle_connections(server: Server, tcp: Tcp) -> None:
     unused.closes()
     program.signals(signal.SIGSTOP)  # the kernel takes connections and bytes: neither waits when its time begins to run
     used, peer = tcp.connect(program), tcp.connect(program)
-    used.sends(GET)
+    used.sends(echo(b"") + b"\r\n")
     peer.sends(LAST)
     program.signals(signal.SIGCONT)
-    answered(used)
+    echoed(used, b"")
     answered(peer, hint="The server waits for an idle client, which neither asks nor closes.")
-    used.sees_close(hint=hint)
+    used.sees_close(hint=f"Behind the request there was an empty line, which begins no other. {hint}")
 
 
 @points(1)
@@ -244,13 +265,15 @@ def test_resets(server: Server, tcp: Tcp) -> None:
 def test_flood_without_reading(server: Server, tcp: Tcp) -> None:
     """A client that sends requests and reads no answer is given up after --timeout, before it has filled any memory."""
     program = server.start("--port", "0", "--timeout", str(PATIENCE))
-    greedy = tcp.connect(program, receive_buffer=4096)
+    program.signals(signal.SIGSTOP)  # both are there, and have sent something, when their time begins to run
+    greedy, peer = tcp.connect(program, receive_buffer=4096), tcp.connect(program)
+    greedy.sends(GET)
+    peer.sends(LAST)
+    program.signals(signal.SIGCONT)
     hint = (
         "A send that blocks stops the reading, too: that is the bound. SO_SNDTIMEO ends it; keep no answers in memory."
     )
     greedy.floods(GET, at_most=8 << 20, hint=hint)
-    peer = tcp.connect(program)
-    peer.sends(LAST)
     answered(peer, hint="The greedy client was given up: the next one is served.")
 
 

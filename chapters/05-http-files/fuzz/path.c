@@ -14,14 +14,9 @@
 #include "fuzz.h"
 #include "report.h"
 #include "slice.h"
+#include "target.h"
 
 const char program_name[] = "fuzz-path";
-
-/* What chapter 03's parser lets through as part of a target. */
-static bool is_target(char byte)
-{
-    return byte > ' ' && byte < 0x7f && byte != '#';
-}
 
 /* In memory of SIZE bytes and no more, so that what is done beside it is seen. */
 static char *room(size_t size)

@@ -140,8 +140,8 @@ func root(w http.ResponseWriter, r *http.Request) {
 // Go looks at the characters of a host and not at its form; and at a target's form, but not at whether it fits the
 // method, and at a length's digits, if there are any. Beside the one expectation that it knows it ignores others.
 var (
-	host      = regexp.MustCompile(`^(\[[-\w.~%!$&'()*+,;=:]+\]|[-\w.~%!$&'()*+,;=]*)(:[0-9]*)?$`)
-	authority = regexp.MustCompile(`^(\[[-\w.~%!$&'()*+,;=:]+\]|[-\w.~%!$&'()*+,;=]+):[0-9]+$`)
+	host      = regexp.MustCompile(`^(\[[0-9A-Fa-f:.]+\]|([-\w.~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?$`)
+	authority = regexp.MustCompile(`^(\[[0-9A-Fa-f:.]+\]|([-\w.~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+):[0-9]+$`)
 )
 
 func malformed(r *http.Request) bool {
@@ -149,7 +149,7 @@ func malformed(r *http.Request) bool {
 	switch {
 	case there && length[0] == "":
 		return true
-	case strings.IndexFunc(r.RequestURI, func(c rune) bool { return c <= ' ' || c > '~' }) >= 0:
+	case strings.IndexFunc(r.RequestURI, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }) >= 0:
 		return true
 	case !host.MatchString(r.Host):
 		return true
