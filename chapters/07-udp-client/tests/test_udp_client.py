@@ -291,6 +291,7 @@ def test_strange_datagrams_buy_no_time(server: Server, udp: Udp, scene: Scene) -
     program = server.run("--count", "1", "--tries", "1", "--timeout", f"{wait:.3f}", responder.target())
     asked = responder.receives(program)
     limit = wait + scene.deadlines.default
+    responder.replies(b"no answer", asked)
     while (ended := program.call("wait", deadline=wait / 10)["exit"]) is None and program.seconds < limit:
         responder.replies(b"no answer", asked)
     assert ended is not None, (
