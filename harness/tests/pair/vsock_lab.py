@@ -83,7 +83,7 @@ def go_peer(directory: Path) -> Path:
         pytest.skip("go is not installed (Debian's package golang-go): no peer in Go")
     program = directory / "go-vsock"
     # -mod=mod would let it change go.mod; what is pinned is what is built. An old Go knows no GOTOOLCHAIN.
-    settings = {"CGO_ENABLED": "0", "GOCACHE": str(BUILD / "go"), "GOFLAGS": "-trimpath -mod=readonly"}
+    settings = {"CGO_ENABLED": "0", "GOCACHE": str(BUILD / "go"), "GOFLAGS": "-trimpath -mod=readonly -modcacherw"}
     settings |= {"GOMODCACHE": str(BUILD / "go-modules"), "GOTOOLCHAIN": "local", "GO111MODULE": "on"}
     command = [go, "build", "-o", program, "."]
     done = subprocess.run(
