@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 20.0
 """How much later than its own deadline a call may be answered before the machinery is said to hang."""
 FLOOR_SECONDS = 2.0
+CEILING_SECONDS = 10.0
+"""The default deadline is never over this: a test that waits once in vain is to end before its own limit does."""
 UNITS = 400
 
 
@@ -28,7 +30,7 @@ class Deadlines:
     @property
     def default(self) -> float:
         """Seconds after which something that should happen at once is taken not to happen."""
-        return max(self.floor, UNITS * self.unit)
+        return max(self.floor, min(UNITS * self.unit, CEILING_SECONDS))
 
     @property
     def slack(self) -> float:
