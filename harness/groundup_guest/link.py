@@ -16,7 +16,7 @@ from scapy.packet import Packet
 from groundup_guest.conditions import Condition
 from groundup_guest.program import Program
 from groundup_guest.scene import Scene
-from groundup_guest.steps import count, preview, said
+from groundup_guest.steps import InfraError, count, preview, said
 
 Matching = Callable[[Packet], bool]
 
@@ -24,6 +24,7 @@ ETH_P_ALL = 3  # linux/if_ether.h
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_IGNORE_OUTGOING = 263, 1, 23  # linux/socket.h, linux/if_packet.h
 PACKET_MR_PROMISC = 1
 LARGEST = 1 << 16
+FLOOD_BEGUN = 8
 FLOOD_PAUSE = 0.0005
 """Seconds between two frames of a flood: what two emulated machines and the wire between them can pass."""
 COMMAND_SECONDS = 10.0
@@ -121,8 +122,12 @@ class Link:
 
     @contextlib.contextmanager
     def flooded(self, frames: Sequence[Packet | bytes], what: str) -> Iterator[None]:
-        """Send these frames, again and again, while the block runs: they come at any moment of what is done there."""
+        """Send these frames, again and again, while the block runs: they come at any moment of what is done there.
+
+        The block begins when FLOOD_BEGUN frames, and each of them once, have been sent.
+        """
         encoded, over, sent = [bytes(frame) for frame in frames], threading.Event(), [0]
+        begun, enough = threading.Event(), max(FLOOD_BEGUN, len(frames))
 
         def flood() -> None:
             with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
@@ -131,11 +136,15 @@ class Link:
                     with contextlib.suppress(BlockingIOError):  # ENOBUFS is passed on, and is the test's end
                         sender.send(encoded[sent[0] % len(encoded)])
                     sent[0] += 1
+                    if sent[0] == enough:
+                        begun.set()
 
         thread = threading.Thread(target=flood, daemon=True)
         step = self._scene.steps.add("link", f"floods {self.interface} with {what} from here on")
         thread.start()
         try:
+            if not begun.wait(self._scene.deadlines.default):
+                raise InfraError(f"no flood of {what} came about on {self.interface}")
             yield
         finally:
             over.set()
