@@ -79,7 +79,7 @@ def test_a_pair_that_cannot_be_restored_ahead_is_left_to_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken:
-        def __init__(self, *_: Any) -> None:
+        def __init__(self, *_: Any, **__: Any) -> None:
             pass
 
         async def __aenter__(self) -> None:
