@@ -139,7 +139,8 @@ def test_silent_peers(stage: Stage) -> None:
 def test_slow_peers(stage: Stage, scene: Scene, rng: random.Random) -> None:
     """A deadline is a moment: who sends a byte now and then has no longer for a request than who sends nothing."""
     root = stage.server.directory({"a.txt": TEXT})
-    patience = max(2 * PATIENCE, 1.5 * scene.deadlines.slack)  # the next byte has to come within it on a busy machine, too
+    # The next byte has to come within it on a busy machine, too.
+    patience = max(2 * PATIENCE, 1.5 * scene.deadlines.slack)
     program = stage.serves(rng.choice(KINDS), root, "--timeout", f"{patience:.3f}")
     stage.connect(program).drips(
         request("/a.txt", "X-Slow: " + "a" * 6000),
