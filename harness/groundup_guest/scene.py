@@ -17,7 +17,7 @@ GRACE_SECONDS = 20.0
 FLOOR_SECONDS = 2.0
 UNITS = 400
 SLOWEST_UNIT = 0.025
-"""Seconds: a slower round trip was a moment's hold-up. A test that waits once in vain is to end before its own limit."""
+"""Seconds; a slower round trip was a moment's hold-up. A test that waits once in vain ends before its own limit."""
 
 
 @dataclass(slots=True)
