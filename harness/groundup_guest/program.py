@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LATE_DESCRIPTORS = 3
 """How many descriptors that are no sockets a server may open after its ready line, and keep."""
 READY = re.compile(r"listening on (\S+)")
+MUCH_MEMORY = 64 << 20  # bytes, a quarter of what a program may have: worth a word where it does not become ready
 LAST_CALLS = 16  # are looked through for what went wrong with a peer
 
 
@@ -321,11 +322,12 @@ class Program:
         listens = any(found["state"] == "LISTEN" for found in facts["sockets"])
         hears = any(found["kind"] == "packet" and found["protocol"] for found in facts["sockets"])
         why = mistakes.UNFLUSHED if listens or hears else mistakes.NO_LISTENER
+        message = "The server did not print its ready line."
+        if facts["rss_bytes"] >= MUCH_MEMORY:
+            taken = facts["rss_bytes"] >> 20
+            message = f"The server did not print its ready line, and had taken {taken} MiB of memory."
         self._scene.steps.fail(
-            "server",
-            f"{command}, but printed no line within {patience:.1f} s",
-            "The server did not print its ready line.",
-            hint or why,
+            "server", f"{command}, but printed no line within {patience:.1f} s", message, hint or why
         )
 
     def check_health(self) -> None:
