@@ -62,8 +62,11 @@ class Lab:
 
     async def ready(self, role: Role, port: str) -> None:
         """Wait until somebody listens on vsock at a port, written as `:7000`."""
-        look = f"ss --vsock -l -n | grep -q '{port} '"
-        await self.run(role, f"for try in $(seq 300); do {look} && exit 0; sleep 0.1; done; exit 1")
+        await self.until(role, f"ss --vsock -l -n | grep -q '{port} '")
+
+    async def until(self, role: Role, condition: str) -> None:
+        """Wait until a shell's command ends with status 0."""
+        await self.run(role, f"for try in $(seq 300); do {condition} && exit 0; sleep 0.1; done; exit 1")
 
 
 def in_lab(snapshot: Snapshot, directory: Path, act: Callable[[Lab], Coroutine[Any, Any, None]]) -> None:
