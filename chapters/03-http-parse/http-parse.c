@@ -17,6 +17,7 @@
 #include "listener.h"
 #include "report.h"
 #include "request.h"
+#include "signals.h"
 #include "slice.h"
 
 enum { RESPONSE_HEAD = HEAD_LIMIT + 512 }; /* room for a head, in which a request's Content-Type may be */
@@ -290,13 +291,13 @@ int main(int argc, char **argv)
     }
     stop_on_signals();
     int listener = listener_open(&address);
-    announce(listener);
+    announce("tcp", listener);
     for (;;) {
         union address peer = {.any = {0}};
         int connection = accept_peer(listener, &peer);
         char text[ADDRESS_TEXT];
         if (connection >= 0) {
-            serve_peer(connection, address_format(&peer, text, sizeof text), &options);
+            serve_peer(connection, address_format("tcp", &peer, text, sizeof text), &options);
         } else if (concerns_one_peer(-connection)) {
             report("accept4", "a peer", -connection);
         } else {

@@ -28,6 +28,7 @@
 #include "report.h"
 #include "request.h"
 #include "response.h"
+#include "signals.h"
 #include "slice.h"
 
 const char program_name[] = "http-files";
@@ -319,13 +320,13 @@ int main(int argc, char **argv)
         die("open", options.root, errno);
     }
     int listener = listener_open(&address);
-    announce(listener);
+    announce("tcp", listener);
     for (;;) {
         union address peer = {.any = {0}};
         int connection = accept_peer(listener, &peer);
         char text[ADDRESS_TEXT];
         if (connection >= 0) {
-            serve_peer(connection, address_format(&peer, text, sizeof text), root, &options.timeout);
+            serve_peer(connection, address_format("tcp", &peer, text, sizeof text), root, &options.timeout);
         } else if (concerns_one_peer(-connection)) {
             report("accept4", "a peer", -connection);
         } else {

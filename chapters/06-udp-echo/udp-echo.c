@@ -19,6 +19,7 @@
 
 #include "address.h"
 #include "report.h"
+#include "signals.h"
 
 enum {
     LARGEST = 65507, /* bytes in a UDP datagram over IPv4: 65,535 less 20 of IP and 8 of UDP (RFC 768) */
@@ -117,7 +118,7 @@ static void set_option(int fd, int level, int option, int value, const char *nam
 static int socket_open(const union address *address)
 {
     char text[ADDRESS_TEXT];
-    address_format(address, text, sizeof text);
+    address_format("udp", address, text, sizeof text);
     /* BEGIN SOLUTION */
     int fd = socket(address->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -205,12 +206,12 @@ static bool answer(int fd, struct datagram *datagram)
     if (sendmsg(fd, &datagram->header, MSG_DONTWAIT) >= 0) {
         return true;
     }
-    return report("sendmsg", address_format(&datagram->peer, peer, sizeof peer), errno);
+    return report("sendmsg", address_format("udp", &datagram->peer, peer, sizeof peer), errno);
     /* END SOLUTION */
     /* STARTER:
     (void)fd; // sendmsg(2), to where it came from
     keep_address(datagram);
-    return report("sendmsg", address_format(&datagram->peer, peer, sizeof peer), ENOSYS);
+    return report("sendmsg", address_format("udp", &datagram->peer, peer, sizeof peer), ENOSYS);
     */
 }
 
@@ -323,6 +324,6 @@ int main(int argc, char **argv)
     stop_on_signals();
     const sigset_t sleeping = prepare_counters();
     int fd = socket_open(&address);
-    announce(fd);
+    announce("udp", fd);
     serve_all(fd, &datagram, &sleeping);
 }

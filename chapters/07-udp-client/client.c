@@ -30,7 +30,7 @@ int client_connect(struct client *client, const struct addrinfo *address)
 {
     union address server = {.any = {0}};
     memcpy(&server, address->ai_addr, address->ai_addrlen);
-    address_format(&server, client->server, sizeof client->server);
+    address_format("udp", &server, client->server, sizeof client->server);
     /* BEGIN SOLUTION */
     client->fd = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (client->fd < 0) {

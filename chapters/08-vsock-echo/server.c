@@ -9,24 +9,9 @@
 #include <unistd.h>
 
 #include "report.h"
+#include "signals.h"
 
 enum { MESSAGE_LIMIT = 65536 }; /* bytes of one message, and of one read of a stream */
-
-/* SIGTERM and SIGINT end the server from wherever it is: see chapter 01. */
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    _exit(EXIT_SUCCESS);
-}
-
-static void stop_on_signals(void)
-{
-    struct sigaction action = {.sa_handler = stop};
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0) {
-        die("sigaction", "SIGTERM, SIGINT", errno);
-    }
-}
 
 /* Sends all SIZE bytes of DATA. Returns false if the peer is gone or takes nothing for too long. */
 static bool send_all(int connection, const char *peer, const char *data, size_t size)

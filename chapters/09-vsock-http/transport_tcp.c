@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "conn.h"
-#include "listener.h"
 #include "vsock.h"
 
 static int tcp_parse(struct endpoint *endpoint, const char *text)
@@ -49,10 +49,10 @@ static void tcp_format(const struct endpoint *endpoint, char *text)
         memcpy(&v4.sin_addr, v6->s6_addr + 12, sizeof v4.sin_addr); /* ::ffff:192.0.2.1 is IPv4, to people */
         address.v4 = v4;
     }
-    address_format(&address, text, ENDPOINT_TEXT);
+    address_format("tcp", &address, text, ENDPOINT_TEXT);
     /* END SOLUTION */
     /* STARTER:
-    (void)endpoint; // listener.h has address_format; and ::ffff:192.0.2.1 is IPv4
+    (void)endpoint; // address.h has address_format; and ::ffff:192.0.2.1 is IPv4
     strcpy(text, "tcp:?");
     */
 }

@@ -18,6 +18,7 @@
 #include "files.h"
 #include "listener.h"
 #include "report.h"
+#include "signals.h"
 #include "url.h"
 
 const char program_name[] = "vsock-http";

@@ -9,7 +9,6 @@
 #include <getopt.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 
 #include "frame.h"
 #include "report.h"
+#include "signals.h"
 
 const char program_name[] = "chao";
 
@@ -104,22 +104,6 @@ static void check_question(const struct options *options, uint8_t mac[MAC_LENGTH
     const size_t longest = options->raw ? CHAO_RAW_LONGEST_MESSAGE : CHAO_LONGEST_MESSAGE;
     if (strlen(options->message) > longest) {
         usage_error("the message does not fit a frame", options->message);
-    }
-}
-
-/* SIGTERM and SIGINT end the server from wherever it is: see chapter 01. */
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    _exit(EXIT_SUCCESS);
-}
-
-static void stop_on_signals(void)
-{
-    struct sigaction action = {.sa_handler = stop};
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0) {
-        die("sigaction", "SIGTERM, SIGINT", errno);
     }
 }
 

@@ -10,7 +10,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 #include "host.h"
 #include "report.h"
+#include "signals.h"
 
 const char program_name[] = "arp-ping";
 
@@ -119,22 +119,6 @@ static struct options parse_options(int argc, char **argv)
         usage_error("unexpected argument", argv[optind]);
     }
     return options;
-}
-
-/* SIGTERM and SIGINT end the program from wherever it is: see chapter 01. */
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    _exit(EXIT_SUCCESS);
-}
-
-static void stop_on_signals(void)
-{
-    struct sigaction action = {.sa_handler = stop};
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0) {
-        die("sigaction", "SIGTERM, SIGINT", errno);
-    }
 }
 
 /* Waits for a frame until UNTIL, and answers it if it wants an answer. Returns its length, at most SIZE;

@@ -2,23 +2,20 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "report.h"
 
-const char *address_format(const union address *address, char *text, size_t size)
+const char *address_format(const char *kind, const union address *address, char *text, size_t size)
 {
     char host[INET6_ADDRSTRLEN] = "?";
     if (address->any.sa_family == AF_INET) {
         inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
-        snprintf(text, size, "udp:%s:%u", host, ntohs(address->v4.sin_port));
+        snprintf(text, size, "%s:%s:%u", kind, host, ntohs(address->v4.sin_port));
     } else {
         inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
-        snprintf(text, size, "udp:[%s]:%u", host, ntohs(address->v6.sin6_port));
+        snprintf(text, size, "%s:[%s]:%u", kind, host, ntohs(address->v6.sin6_port));
     }
     return text;
 }
@@ -42,7 +39,7 @@ socklen_t address_length(const union address *address)
     return address->any.sa_family == AF_INET ? sizeof address->v4 : sizeof address->v6;
 }
 
-void announce(int fd)
+void announce(const char *kind, int fd)
 {
     union address address = {.any = {0}};
     socklen_t length = sizeof address;
@@ -50,23 +47,8 @@ void announce(int fd)
         die("getsockname", "socket", errno);
     }
     char text[ADDRESS_TEXT];
-    printf("listening on %s\n", address_format(&address, text, sizeof text));
+    printf("listening on %s\n", address_format(kind, &address, text, sizeof text));
     if (fflush(stdout) != 0) {
         die("write", "standard output", errno);
-    }
-}
-
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    _exit(EXIT_SUCCESS);
-}
-
-void stop_on_signals(void)
-{
-    struct sigaction action = {.sa_handler = stop};
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0) {
-        die("sigaction", "SIGTERM, SIGINT", errno);
     }
 }

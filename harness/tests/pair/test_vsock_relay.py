@@ -15,7 +15,7 @@ from .vsock_lab import Lab, in_lab
 pytestmark = pytest.mark.pair
 
 PARTS = ("conn.c", "conn.h", "transport_tcp.c", "transport_unix.c", "transport_vsock.c", "url.c", "url.h")
-GIVEN = ("vsock.c", "vsock.h", "listener.c", "listener.h", "report.c", "report.h")
+GIVEN = ("vsock.c", "vsock.h", "address.c", "address.h", "report.c", "report.h")
 DOWN = "for name in eth0 eth1 lo; do ip link set $name down; done"
 
 
