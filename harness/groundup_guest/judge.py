@@ -52,7 +52,7 @@ def judge(error: BaseException | None, file: str) -> Verdict:
         case TestTimeoutError():
             return Verdict("fail", _line(str(error)), "Something was waited for that never came.")
         case AssertionError() | pytest.fail.Exception():
-            return Verdict("fail", _line(str(error) or f"The test expected: {source_line(error, file)}"))
+            return Verdict("fail", _line(str(error) or f"The test expected: {_source_line(error, file)}"))
         case pytest.skip.Exception():
             return Verdict("skipped", _line(str(error.msg)))
     return Verdict("infra", _line(_unexpected(error)))
@@ -70,14 +70,13 @@ def _line(text: str) -> str:
     return " ".join(text.split())[:MESSAGE]
 
 
-def source_line(error: BaseException, file: str) -> str:
-    """Return the condition of the `assert` at which a test failed, as it is written in `file`."""
+def _source_line(error: BaseException, file: str) -> str:
+    """Return the condition of the `assert` without words at which a test failed, as it is written in `file`."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     if not frames:
         return "something else"
     line = (frames[-1].line or linecache.getline(file, frames[-1].lineno or 0)).strip()
-    condition = line.removeprefix("assert ").strip()
-    return condition.partition(', f"')[0].partition(', "')[0].removesuffix(", (")
+    return line.removeprefix("assert ").strip()
 
 
 def diagnose(scene: Scene, verdict: Verdict) -> dict[str, Any]:

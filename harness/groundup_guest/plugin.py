@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from groundup_guest.judge import TestTimeoutError, Verdict, diagnose, judge, source_line
+from groundup_guest.judge import TestTimeoutError, Verdict, diagnose, judge
 from groundup_guest.machine import Machine
 from groundup_guest.scene import Deadlines, Host, Scene, Settings
 from groundup_guest.server import Server
@@ -189,7 +189,7 @@ class Plugin:
         raised = self._errors[0] if self._errors else None
         verdict = judge(raised, str(item.path))
         if isinstance(raised, AssertionError) and not isinstance(raised, FailedError):
-            scene.steps.add("test", f"expected {source_line(raised, str(item.path))}").failed = True
+            scene.steps.add("test", verdict.message).failed = True
         extra = self._finish(scene, verdict)
         self._scene = None
         return verdict, extra

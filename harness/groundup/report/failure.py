@@ -29,8 +29,8 @@ def failure_lines(test: TestResult, number: str, seed: int, style: Style) -> lis
         _steps(test.steps, style),
         [f"  {line}" for line in diff_lines(test.diff, _narrower(style))] if test.diff else [],
         _prose(test, style),
-        _stream("the server's stdout", _unexpected(test.stdout), STDOUT_LINES, style),
-        _stream("the server's stderr", test.stderr, STDERR_LINES, style),
+        _stream("the program's stdout", _unexpected(test.stdout), STDOUT_LINES, style),
+        _stream("the program's stderr", test.stderr, STDERR_LINES, style),
         _syscalls(test.syscalls, style),
         [f"  {fit(line, style.width - 2)}" for line in visible_lines(test.diagram)],
         _next(test, number, seed, style),
@@ -125,7 +125,7 @@ def _unexpected(stdout: str) -> str:
 def _syscalls(calls: tuple[str, ...], style: Style) -> list[str]:
     if not calls:
         return []
-    return ["  the server's last system calls"] + [
+    return ["  the program's last system calls"] + [
         f"    {fit(visible(call), style.width - 4)}" for call in calls[-SYSCALL_LINES:]
     ]
 
