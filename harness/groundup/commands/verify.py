@@ -56,15 +56,22 @@ def _first_line(text: str) -> str:
 
 
 class Verifier:
-    """Says what is to be graded to prove one chapter, and takes the results; `say` is told of each."""
+    """Says what is to be graded to prove one chapter, and takes the results.
 
-    def __init__(self, chapter: Chapter, runs: int, seed: int | None, say: Callable[[str], None]) -> None:
+    `say` is told of each run that is done, `tell` of each complaint as soon as it is known: a proof may take an hour.
+    """
+
+    def __init__(
+        self, chapter: Chapter, runs: int, seed: int | None, say: Callable[[str], None], tell: Callable[[str], None]
+    ) -> None:
         self._chapter = chapter
         self._graded = [test.name for test in chapter.tests if test.graded]
         self._runs = runs
         self._seed = seed
         self._say = say
-        self._tally = _Tally(complaints=list(check_chapter(chapter)))
+        self._tell = tell
+        self._tally = _Tally()
+        self._complain(*check_chapter(chapter))
         self._mutants: Sequence[Mutant] = ()
 
     def jobs(self) -> list[tuple[Job, Callable[[ChapterResult], None]]]:
@@ -79,16 +86,21 @@ class Verifier:
         try:
             self._mutants = list_mutants(chapter)
         except CourseError as error:
-            self._tally.complaints.append(error.message)
+            self._complain(error.message)
         for mutant in self._mutants:
             try:
                 submission = Submission.of_texts(mutated_files(chapter, mutant))
             except CourseError as error:
-                self._tally.complaints.append(error.message)
+                self._complain(error.message)
                 continue
             job = Job(chapter, submission, select=(mutant.killed_by,), seed=self._new_seed(), independent=True)
             jobs.append((job, lambda result, mutant=mutant: self._mutant(mutant, result)))  # type: ignore[misc]
         return jobs
+
+    def _complain(self, *complaints: str) -> None:
+        self._tally.complaints += complaints
+        for complaint in complaints:
+            self._tell(f"{self._chapter.label} {complaint}")
 
     def _new_seed(self) -> int:
         return self._seed or new_seed()
@@ -102,7 +114,7 @@ class Verifier:
             problems.append(f"it does not build: {_first_line(result.build.output)}")
         if result.build is not None and result.build.warnings:
             problems.append(f"it builds with {plural(result.build.warnings, 'warning')}")
-        self._tally.complaints += [f"{what}: {problem} (seed {result.seed})" for problem in problems]
+        self._complain(*(f"{what}: {problem} (seed {result.seed})" for problem in problems))
         self._say(what)
         return not problems
 
@@ -111,7 +123,7 @@ class Verifier:
             failed = {test.id for test in result.tests if test.outcome is Outcome.FAIL}
             self._tally.starter_failed = len(failed & set(self._graded))
             missing = [name for name in self._graded if name not in failed]
-            self._tally.complaints += [f"starter: {name} does not fail (seed {result.seed})" for name in missing]
+            self._complain(*(f"starter: {name} does not fail (seed {result.seed})" for name in missing))
 
     def _solution(self, result: ChapterResult) -> None:
         if not self._take("solution", result):
@@ -121,11 +133,13 @@ class Verifier:
         worst = self._tally.solution_passed
         self._tally.solution_passed = passed if worst is None else min(passed, worst)
         self._tally.clean += result.passed
-        self._tally.complaints += [
-            f"solution: {test.id} {test.outcome}: {_words(test)} (seed {result.seed})"
-            for test in result.tests
-            if test.outcome is not Outcome.PASS
-        ]
+        self._complain(
+            *(
+                f"solution: {test.id} {test.outcome}: {_words(test)} (seed {result.seed})"
+                for test in result.tests
+                if test.outcome is not Outcome.PASS
+            )
+        )
 
     def _mutant(self, mutant: Mutant, result: ChapterResult) -> None:
         what = f"mutant {mutant.name}"
@@ -133,9 +147,9 @@ class Verifier:
             return
         test = next((test for test in result.tests if test.id == mutant.killed_by), None)
         if test is None or test.outcome is not Outcome.FAIL:
-            self._tally.complaints.append(f"{what} lives: {mutant.killed_by} does not fail (seed {result.seed})")
+            self._complain(f"{what} lives: {mutant.killed_by} does not fail (seed {result.seed})")
         elif not mutant.named_by(_words(test)):
-            self._tally.complaints.append(f"{what}: the message does not name the mistake: {_words(test)}")
+            self._complain(f"{what}: the message does not name the mistake: {_words(test)}")
         else:
             self._tally.killed += 1
 
@@ -182,6 +196,11 @@ class _Progress:
             self._out.line(line)
             self._said = now
 
+    def complain(self, what: str) -> None:
+        """Show what is wrong with a proof, to stay."""
+        self._out.erase()
+        self._out.line(f"✗ {what}")
+
     def end(self) -> None:
         """Take the line back."""
         self._out.erase()
@@ -190,7 +209,7 @@ class _Progress:
 async def _verify(chapters: list[Chapter], runs: int, seed: int | None, at_once: int) -> list[Proof]:
     snapshot = await ready()
     say = _Progress()
-    verifiers = [Verifier(chapter, runs, seed, say) for chapter in chapters]
+    verifiers = [Verifier(chapter, runs, seed, say, say.complain) for chapter in chapters]
     work = [item for verifier in verifiers for item in verifier.jobs()]
     say.runs = len(work)
     waiting = iter(work)

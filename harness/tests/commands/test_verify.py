@@ -21,14 +21,17 @@ def result(outcome: Outcome, *failed: str, build: BuildOutcome | None = None) ->
 
 def proof(*runs: ChapterResult) -> Proof:
     """The proof after the solution was run with these results, and the starter has failed every test."""
-    verifier = Verifier(CHAPTER, len(runs), 7, lambda _: None)
+    told: list[str] = []
+    verifier = Verifier(CHAPTER, len(runs), 7, lambda _: None, told.append)
     (starter, starters), *others = verifier.jobs()
     assert {job.seed for job, _ in others} | {starter.seed} == {7}
     starters(result(Outcome.FAIL))
     for (job, take), found in zip(others, runs, strict=False):
         assert job.submission is not None
         take(found)
-    return verifier.proof()
+    proved = verifier.proof()
+    assert tuple(dict.fromkeys(told)) == tuple(f"01 {complaint}" for complaint in proved.complaints)
+    return proved
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
