@@ -24,9 +24,7 @@ _WHOLE: Final = Shutdown.RECEIVE | Shutdown.SEND
 class Stream:
     """One connection as its host's end sees it. What a guest can make it keep is bounded, whatever the guest sends."""
 
-    def __init__(
-        self, switch: Switch, guest: tuple[int, int], port: int, *, echoes: bool, limit: int = BUFFER
-    ) -> None:
+    def __init__(self, switch: Switch, guest: tuple[int, int], port: int, *, echoes: bool, limit: int = BUFFER) -> None:
         """Make the host's end of a connection, which is reset when more than `limit` bytes of it would be here."""
         self._switch = switch
         self._guest = guest

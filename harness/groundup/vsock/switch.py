@@ -243,7 +243,7 @@ class Switch:
         return True
 
     def _refuse(self, packet: Packet) -> Iterable[Port]:
-        """Answer what cannot be delivered with RST. An RST is never answered, as Linux has it, or two would for ever."""
+        """Answer what cannot be delivered with RST. Never an RST (as Linux: or two could go on for ever)."""
         self.counters.unreachable += 1
         if packet.op == Op.RST:
             return ()
