@@ -325,7 +325,12 @@ class Vsock:
         connection.setblocking(False)
         seconds, rest = divmod(self._scene.deadlines.default, 1)
         timeout = struct.pack("ll", int(seconds), int(rest * 1e6))
-        connection.setsockopt(socket.AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, timeout)
+        # On a socket of this family Python sets numbers alone; what it takes for another family's may have any bytes.
+        view = socket.socket(socket.AF_UNIX, kind, fileno=connection.fileno())
+        try:
+            view.setsockopt(socket.AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, timeout)
+        finally:
+            view.detach()
         return connection
 
     def _outcome(self, connection: socket.socket) -> int:
