@@ -66,7 +66,7 @@ static int wait_until(int descriptor, short events, int64_t deadline)
 
 int time_left(int64_t deadline, struct timeval *left)
 {
-    const int64_t day = 24 * 60 * 60 * 1000;
+    const int64_t day = INT64_C(24) * 60 * 60 * 1000;
     const int64_t milliseconds = deadline == 0 ? day : deadline - now_ms();
     *left = (struct timeval){.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
     return milliseconds <= 0 ? -ETIMEDOUT : 0;
