@@ -20,7 +20,7 @@ static bool send_all(int connection, const char *peer, const char *data, size_t 
     for (size_t sent = 0; sent < size;) {
         ssize_t n = send(connection, data + sent, size - sent, MSG_NOSIGNAL); /* no SIGPIPE: EPIPE will do */
         if (n < 0 && errno == EINTR) {
-            continue;
+            continue; /* the process was stopped, and goes on; of a message a part may be sent twice then */
         }
         if (n < 0 && errno == EAGAIN) {
             return give_up(peer, "takes nothing for too long"); /* SO_SNDTIMEO: it has given no credit */

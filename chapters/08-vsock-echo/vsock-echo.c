@@ -26,6 +26,7 @@ struct options {
     uint32_t cid;
     uint32_t port; /* 0: the kernel chooses a free one */
     bool seqpacket;
+    bool serves;            /* an option was given that is the server's alone */
     struct timeval timeout; /* how long to wait for a silent peer */
 };
 
@@ -41,6 +42,7 @@ static uint32_t parse_number(const char *what, const char *text)
 /* Takes one option into OPTIONS. Returns false if it is none that is known. */
 static bool take_option(struct options *options, int option, const char *value)
 {
+    options->serves |= option == 'c' || option == 'p' || option == 's';
     switch (option) {
     case 'c':
         options->cid = parse_number("not a CID from 0 to 4294967295", value);
@@ -89,6 +91,12 @@ static struct options parse_options(int argc, char **argv)
     options.target = argv[optind];
     if (optind + 1 < argc) {
         usage_error("unexpected argument", argv[optind + 1]);
+    }
+    if (options.target != NULL && options.serves) {
+        usage_error("an option of the server's beside an address to dial", options.target);
+    }
+    if (options.target == NULL && options.input != NULL) {
+        usage_error("no address to dial, but an input", options.input);
     }
     return options;
 }

@@ -26,8 +26,8 @@ bool vsock_parse(struct sockaddr_vm *address, const char *text);
 /* Reads a number from 0 to 4294967295 of decimal digits alone. Returns false if TEXT is none. */
 bool number_parse(const char *text, uint32_t *number);
 
-/* Asks the kernel which CID this machine has. Returns 0, or -errno if there is no /dev/vsock. A machine
- * without a vsock device has VMADDR_CID_ANY. */
+/* Asks the kernel which CID this machine has. Returns 0, or -errno of open(2) or ioctl(2). A machine without
+ * a vsock device has CID 1 if it has the loopback, else VMADDR_CID_ANY. */
 int vsock_local_cid(uint32_t *cid);
 
 /* Opens a socket of KIND, SOCK_STREAM or SOCK_SEQPACKET, on which peers can reach ADDRESS; its port may be
@@ -42,7 +42,8 @@ int vsock_listening_at(int listener, struct sockaddr_vm *address);
  * closes, or -errno:
  * -ENODEV     this machine has no vsock device;
  * -ECONNRESET there is no machine of that CID, or nobody listens there;
- * -ETIMEDOUT  nobody has answered. */
+ * -ETIMEDOUT  nobody has answered;
+ * -EINTR      the process was stopped, and goes on; the attempt is over. */
 int vsock_dial(const struct sockaddr_vm *address, const struct timeval *timeout);
 
 /* Limits how long one read and one write on CONNECTION may sleep. Returns 0 or -errno. */

@@ -31,11 +31,10 @@ static int fail(const struct response *response, int status, const char *why)
     return status;
 }
 
-/* Reads on, behind what is there. Returns EXIT_SUCCESS, and in ENDED whether the stream has ended, or the
- * status to exit with. */
+/* Reads on, behind what is there, until the read deadline. Returns EXIT_SUCCESS, and in ENDED whether the
+ * stream has ended, or the status to exit with. */
 static int response_read(struct response *response, bool *ended)
 {
-    response->conn.read_deadline = now_ms() + response->timeout_ms;
     ssize_t n =
         conn_read(&response->conn, response->bytes + response->used, sizeof response->bytes - response->used);
     if (n == -ETIMEDOUT) {
@@ -99,6 +98,7 @@ static bool fields_are_good(struct slice fields)
 static int head_receive(struct response *response)
 {
     const char *end = NULL;
+    response->conn.read_deadline = now_ms() + response->timeout_ms; /* for all of it, however it comes */
     while ((end = memmem(response->bytes, response->used, "\r\n\r\n", 4)) == NULL) {
         bool ended = false;
         if (response->used == sizeof response->bytes) {
@@ -144,6 +144,7 @@ static int body_receive(struct response *response)
     size_t left = empty ? 0 : response->has_length ? response->length : SIZE_MAX;
     bool ended = false;
     while (left > 0) {
+        response->conn.read_deadline = now_ms() + response->timeout_ms; /* for each piece: it may be long */
         int status = response->used > 0 ? EXIT_SUCCESS : response_read(response, &ended);
         if (status == EXIT_SUCCESS && ended) {
             return left == SIZE_MAX || !response->has_length
@@ -185,12 +186,13 @@ static int exchange(struct response *response, const struct url *url)
 int fetch(const struct url *url, int64_t timeout_ms)
 {
     struct response response = {.address = url->address, .timeout_ms = timeout_ms};
-    int error = conn_dial(&response.conn, url->address, now_ms() + timeout_ms);
-    if (error == -EINVAL || error == -ENAMETOOLONG) {
+    const char *call = "";
+    int error = conn_dial(&response.conn, url->address, now_ms() + timeout_ms, &call);
+    if (error < 0 && strcmp(call, "parse") == 0) {
         usage_error("not an address that can be dialled", url->address);
     }
     if (error < 0) {
-        report("connect", url->address, -error);
+        report(call, url->address, -error);
         return error == -ETIMEDOUT ? EXIT_TIMED_OUT : EXIT_UNREACHABLE;
     }
     int status = exchange(&response, url);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,6 +64,14 @@ static int wait_until(int descriptor, short events, int64_t deadline)
     */
 }
 
+int time_left(int64_t deadline, struct timeval *left)
+{
+    const int64_t day = INT64_C(24) * 60 * 60 * 1000;
+    const int64_t milliseconds = deadline == 0 ? day : deadline - now_ms();
+    *left = (struct timeval){.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+    return milliseconds <= 0 ? -ETIMEDOUT : 0;
+}
+
 int connect_until(int descriptor, const struct endpoint *endpoint, int64_t deadline)
 {
     /* BEGIN SOLUTION */
@@ -88,19 +97,21 @@ int connect_until(int descriptor, const struct endpoint *endpoint, int64_t deadl
     */
 }
 
-int conn_dial(struct conn *conn, const char *address, int64_t deadline)
+int conn_dial(struct conn *conn, const char *address, int64_t deadline, const char **call)
 {
+    *call = "parse";
     *conn = (struct conn){.descriptor = -1};
     int error = endpoint_parse(&conn->transport, &conn->remote, address);
     if (error < 0) {
         return error;
     }
+    *call = "connect";
     /* BEGIN SOLUTION */
     conn->descriptor = conn->transport->dial(&conn->remote, deadline);
     if (conn->descriptor < 0) {
         return conn->descriptor;
     }
-    conn->local.length = sizeof conn->local - sizeof conn->local.length;
+    conn->local.length = offsetof(struct endpoint, length);
     if (getsockname(conn->descriptor, &conn->local.any, &conn->local.length) < 0) {
         error = -errno;
         close(conn->descriptor);
@@ -203,13 +214,13 @@ int listener_accept(struct listener *listener, struct conn *conn)
 {
     /* BEGIN SOLUTION */
     *conn = (struct conn){.transport = listener->transport};
-    conn->remote.length = sizeof conn->remote - sizeof conn->remote.length;
+    conn->remote.length = offsetof(struct endpoint, length);
     conn->descriptor = accept4(listener->descriptor, &conn->remote.any, &conn->remote.length, SOCK_CLOEXEC);
     if (conn->descriptor < 0) {
         return -errno;
     }
     /* Of a listener for every address only the connection knows which one the peer has used. */
-    conn->local.length = sizeof conn->local - sizeof conn->local.length;
+    conn->local.length = offsetof(struct endpoint, length);
     if (getsockname(conn->descriptor, &conn->local.any, &conn->local.length) < 0) {
         int error = -errno;
         close(conn->descriptor);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h> /* before linux/vm_sockets.h, which needs its sa_family_t */
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -78,11 +79,13 @@ struct listener {
 /* Returns the time in milliseconds, by a clock that nobody sets; never 0. */
 int64_t now_ms(void);
 
-/* Connects to ADDRESS before DEADLINE. Returns 0, -EINVAL if it is no address, or -errno. */
-int conn_dial(struct conn *conn, const char *address, int64_t deadline);
+/* Connects to ADDRESS before DEADLINE. Returns 0 or -errno; CALL is what failed: "parse" if it is no address,
+ * else "connect". */
+int conn_dial(struct conn *conn, const char *address, int64_t deadline, const char **call);
 
 /* Reads what there is, at most SIZE bytes; waits until there is something. Returns how much, 0 at the end of
- * the peer's stream, or -errno. (Over vsock, 0 after a reset as well.) */
+ * the peer's stream, or -errno. (Over vsock, 0 after a reset as well, or -ENOTCONN if conn_close_write came
+ * between.) */
 ssize_t conn_read(struct conn *conn, void *bytes, size_t size);
 
 /* Writes all of SIZE bytes; MORE says that others follow which may go along with them. Returns 0, or -errno:
@@ -99,7 +102,7 @@ int conn_close(struct conn *conn);
 const char *conn_local(const struct conn *conn, char *text);
 const char *conn_remote(const struct conn *conn, char *text);
 
-/* Listens at ADDRESS. Returns 0, -EINVAL if it is no address, or -errno; CALL is what failed. */
+/* Listens at ADDRESS. Returns 0 or -errno; CALL is what failed, "parse" if it is no address. */
 int listener_listen(struct listener *listener, const char *address, const char **call);
 
 /* Takes the next connection; sleeps while there is none. Returns 0 or -errno. */
@@ -107,6 +110,11 @@ int listener_accept(struct listener *listener, struct conn *conn);
 
 /* Writes where peers can reach LISTENER into TEXT, of ENDPOINT_TEXT bytes, and returns TEXT. */
 const char *listener_address(const struct listener *listener, char *text);
+
+/* For transports: sets LEFT to the time from now to DEADLINE, for calls that want a length; to a day, which
+ * is more than any program here waits, if there is no deadline: to the kernel 0 is no time, or for ever.
+ * Returns 0, or -ETIMEDOUT if the deadline has passed. */
+int time_left(int64_t deadline, struct timeval *left);
 
 /* For transports: connects DESCRIPTOR, of a socket that does not block, to ENDPOINT before DEADLINE. Returns
  * 0 or -errno. */

@@ -1,4 +1,4 @@
-/* files: the server of chapter 05, over any connection. It is given. */
+/* files: a smaller server of files than chapter 05's, over any connection. It is given. */
 #ifndef FILES_H
 #define FILES_H
 

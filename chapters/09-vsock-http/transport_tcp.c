@@ -33,7 +33,7 @@ static int tcp_parse(struct endpoint *endpoint, const char *text)
     return 0;
     /* END SOLUTION */
     /* STARTER:
-    (void)endpoint; // HOST:PORT or [V6]:PORT; listener.h has address_parse for the host
+    (void)endpoint; // HOST:PORT or [V6]:PORT; address.h has address_parse, vsock.h number_parse for the port
     return text[0] == '\0' ? -EINVAL : -ENOSYS;
     */
 }

@@ -48,20 +48,22 @@ static void unix_format(const struct endpoint *endpoint, char *text)
     */
 }
 
-static int unix_socket(void)
-{
-    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return descriptor < 0 ? -errno : descriptor;
-}
-
 static int unix_dial(const struct endpoint *endpoint, int64_t deadline)
 {
     /* BEGIN SOLUTION */
-    int descriptor = unix_socket();
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) {
-        return descriptor;
+        return -errno;
     }
-    int error = connect_until(descriptor, endpoint, deadline);
+    int error = 0;
+    do { /* who was stopped and goes on has less time left */
+        struct timeval left;
+        error = time_left(deadline, &left);
+        if (error == 0 && (setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) < 0 ||
+                           connect(descriptor, &endpoint->any, endpoint->length) < 0)) {
+            error = errno == EAGAIN ? -ETIMEDOUT : -errno;
+        }
+    } while (error == -EINTR);
     if (error < 0) {
         close(descriptor);
         return error;
@@ -69,7 +71,8 @@ static int unix_dial(const struct endpoint *endpoint, int64_t deadline)
     return descriptor;
     /* END SOLUTION */
     /* STARTER:
-    return connect_until(unix_socket(), endpoint, deadline); // and if that fails?
+    (void)endpoint; // a connect(2) that sleeps, as long as SO_SNDTIMEO says: time_left
+    return deadline == 0 ? -EINVAL : -ENOSYS;
     */
 }
 
@@ -83,7 +86,7 @@ static void remove_stale(const struct endpoint *endpoint)
     if (lstat(path, &found) < 0 || !S_ISSOCK(found.st_mode)) {
         return;
     }
-    int probe = unix_dial(endpoint, now_ms());
+    int probe = unix_dial(endpoint, now_ms() + 1); /* who is there and busy is there */
     if (probe >= 0) {
         close(probe);
     } else if (probe == -ECONNREFUSED) {

@@ -49,12 +49,18 @@ static int vm_listen(struct endpoint *endpoint, const char **call)
 static int vm_dial(const struct endpoint *endpoint, int64_t deadline)
 {
     /* BEGIN SOLUTION */
-    const int64_t left = deadline == 0 ? 86400000 : deadline - now_ms();
-    const struct timeval timeout = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
-    return left <= 0 ? -ETIMEDOUT : vsock_dial(&endpoint->vm, &timeout);
+    int result = 0;
+    do { /* who was stopped and goes on has to ask anew */
+        struct timeval left;
+        result = time_left(deadline, &left);
+        if (result == 0) {
+            result = vsock_dial(&endpoint->vm, &left);
+        }
+    } while (result == -EINTR);
+    return result;
     /* END SOLUTION */
     /* STARTER:
-    (void)endpoint; // vsock_dial wants a time, not a moment
+    (void)endpoint; // vsock_dial wants a length of time, not a moment: time_left
     return deadline == 0 ? -EINVAL : -ENOSYS;
     */
 }

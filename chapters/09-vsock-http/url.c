@@ -52,11 +52,20 @@ static const char *authority_parse(struct url *url, const char *prefix, const ch
     return NULL;
 }
 
+/* Would TEXT, in a message, make more than one line, or do something to a terminal? */
+static bool has_controls(const char *text)
+{
+    while (*text != '\0' && (unsigned char)*text >= ' ' && *text != 127) {
+        text++;
+    }
+    return *text != '\0';
+}
+
 static const char *path_parse(struct url *url, const char *text, int length)
 {
     char path[ENDPOINT_TEXT];
-    if (!percent_decode(text, (size_t)length, path, sizeof path)) {
-        return "the host is not the path of a socket, with each slash as %2F";
+    if (!percent_decode(text, (size_t)length, path, sizeof path) || has_controls(path)) {
+        return "the host is not the path of a socket, with each slash as %2F, and no control characters";
     }
     snprintf(url->address, sizeof url->address, "unix:%.*s", (int)(sizeof url->address - sizeof "unix:"),
              path);

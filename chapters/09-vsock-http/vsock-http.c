@@ -1,4 +1,4 @@
-/* vsock-http: the file server of chapter 05, and a client, over whatever carries a stream.
+/* vsock-http: a server of files, smaller than chapter 05's, and a client, over whatever carries a stream.
  *
  *   vsock-http [--root DIR] [--log] [--timeout SECONDS] --listen ADDRESS     the server
  *   vsock-http [--timeout SECONDS] URL                                       the client
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -108,7 +109,7 @@ _Noreturn static void serve(const struct options *options)
         die("open", options->root, errno);
     }
     int error = listener_listen(&listener, options->listen, &call);
-    if (error == -EINVAL || error == -ENAMETOOLONG) {
+    if (error < 0 && strcmp(call, "parse") == 0) {
         usage_error("not an address to listen at", options->listen);
     }
     if (error < 0) {
@@ -138,7 +139,7 @@ int main(int argc, char **argv)
         stop_on_signals();
         serve(&options);
     }
-    static struct url url;
+    struct url url;
     const char *why = url_parse(&url, options.url);
     if (why != NULL) {
         usage_error(why, ""); /* which is not repeated: it may hold a line feed, or worse */

@@ -31,7 +31,7 @@ WARM_UP = pack({"test_warm_up.py": b"def test_warm_up():\n    assert True\n"})
 FORWARDED = frozenset(
     {"start", "wait", "signal", "exhaust", "output", "stdout", "facts", "settle", "drained", "stop", "syscalls", "sh"}
     | {"address", "arm", "delivered", "disarm", "functions", "shut", "file", "files", "tree", "hosts"}
-    | {"network", "vsock_device", "relay", "relays_end"}
+    | {"network", "vsock_device", "relay", "full_socket", "relays_end"}
 )
 """What a test may ask of the server machine's agent, as `server.NAME`."""
 

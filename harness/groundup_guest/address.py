@@ -1,5 +1,6 @@
 """Addresses as the course writes them: `tcp:HOST:PORT`, `tcp:[V6]:PORT`, `vsock:CID:PORT`, `packet:IFACE`, …."""
 
+import os
 import re
 import socket
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import Any
 _INET = re.compile(r"(?P<kind>tcp|udp):(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<v4>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
 _VSOCK = re.compile(r"vsock:(?P<host>[0-9]{1,10}):(?P<port>[0-9]{1,10})")
 _NAMED = re.compile(r"(?P<kind>unix|packet):(?P<host>\S+)")
+PATH_LIMIT = 107
+"""Bytes of a Unix socket's path (unix(7)); more than an interface's name has, too."""
 ANY = ("", "0.0.0.0", "::", "*")
 
 
@@ -59,7 +62,8 @@ def parse(text: str) -> Address | None:
             return None
         return Address(match["kind"], host, port) if port < 1 << 16 else None
     if match := _VSOCK.fullmatch(text):
-        return Address("vsock", match["host"], int(match["port"]))
+        port, host = int(match["port"]), match["host"]
+        return Address("vsock", host, port) if max(port, int(host)) < 1 << 32 else None
     if match := _NAMED.fullmatch(text):
-        return Address(match["kind"], match["host"])
+        return Address(match["kind"], match["host"]) if len(os.fsencode(match["host"])) <= PATH_LIMIT else None
     return None

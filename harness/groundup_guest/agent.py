@@ -165,7 +165,7 @@ class ServerRole:
             found[name] = _without_payload(getattr(self.functions, name))
         for name in ("network", "vsock_device"):
             found[name] = _without_payload(getattr(self.devices, name))
-        for name in ("relay", "relays_end"):
+        for name in ("relay", "full_socket", "relays_end"):
             found[name] = _without_payload(getattr(self.relays, name))
         return found
 

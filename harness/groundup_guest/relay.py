@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from groundup_guest.address import PATH_LIMIT
 from groundup_guest.programs import ProgramError
 
 RECEIVE = 1 << 16
@@ -29,6 +30,7 @@ class Relays:
         self._known = known
         self._running: list[int] = []
         self._paths: list[Path] = []
+        self._ends: list[socket.socket] = []
 
     def relay(self, *, path: str, host: str = "", port: int = 0) -> dict[str, Any]:
         """Pass connections on between a Unix socket and TCP.
@@ -37,8 +39,10 @@ class Relays:
         returned, and dials `path`.
         """
         place = self._home / path
-        if len(os.fsencode(place)) > 107:  # unix(7): what fits sun_path
+        if len(os.fsencode(place)) > PATH_LIMIT:
             raise ProgramError(f"the path is too long: {path[:40]}…")
+        if ".." in place.parts or not place.is_relative_to(self._home):
+            raise ProgramError(f"the path leads elsewhere: {path[:40]}")  # a relay may go where programs may not
         listener = _at_path(place) if host else socket.create_server(("0.0.0.0", 0), backlog=BACKLOG)
         if host:
             self._paths.append(place)
@@ -52,25 +56,41 @@ class Relays:
         listener.close()
         return {"port": found}
 
+    def full_socket(self, *, path: str) -> dict[str, Any]:
+        """Listen at a path and take nobody, while there is no room for one connection more."""
+        listener = _at_path(self._home / path, backlog=0)
+        self._paths.append(self._home / path)
+        self._ends.append(listener)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                end = socket.socket(socket.AF_UNIX)
+                self._ends.append(end)
+                end.setblocking(False)
+                end.connect(str(self._home / path))
+        return {}
+
     def relays_end(self) -> dict[str, Any]:
-        """End all relays, and remove the sockets they listened at."""
+        """End all relays, and remove the sockets at which anybody listened."""
         for pid in self._running:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         self._running.clear()
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
         for path in self._paths:
             path.unlink(missing_ok=True)
         self._paths.clear()
         return {}
 
 
-def _at_path(path: Path) -> socket.socket:
+def _at_path(path: Path, backlog: int = BACKLOG) -> socket.socket:
     """Return a socket that listens at a path, and that every user may connect to."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     path.chmod(0o666)
-    listener.listen(BACKLOG)
+    listener.listen(backlog)
     return listener
 
 

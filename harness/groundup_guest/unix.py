@@ -3,6 +3,7 @@
 The peer is in the client machine as always; a relay in the server machine stands between TCP and the Unix socket.
 """
 
+import itertools
 import socket
 import urllib.parse
 
@@ -13,6 +14,8 @@ from groundup_guest.scene import Scene
 from groundup_guest.server import Server
 from groundup_guest.settled_peer import SettledPeer
 from groundup_guest.tcp import FAMILIES
+
+NUMBERS = itertools.count(1)
 
 
 class UnixCaller(SettledPeer, Caller):
@@ -44,13 +47,16 @@ class Unix:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._sockets = 0
+        self._paths: list[str] = []
         scene.closers.append(lambda: scene.host.server_later("relays_end"))
 
     def path(self, name: str) -> str:
-        """Return a path for a socket, relative to the directory in which programs run: another one each time."""
-        self._sockets += 1
-        return f"{name}{self._sockets}.sock"
+        """Return a path for a socket, relative to the directory in which programs run: another one each time in a run.
+
+        What a program leaves there, and its author is still to remove, is in the way of no other test.
+        """
+        self._paths.append(f"{name}{next(NUMBERS)}.sock")
+        return self._paths[-1]
 
     def connect(self, program: Program | Server, *, hint: str = "") -> Peer:
         """Connect to a program that listens on a Unix socket."""
@@ -63,6 +69,13 @@ class Unix:
                 "The server's ready line names no Unix socket.",
                 hint,
             )
+        if address.host not in self._paths:
+            self._scene.steps.fail(
+                "peer",
+                f"expected to reach the server at {' or '.join(self._paths)}, but it listens on {address.text}",
+                "The server's ready line names another path than it was told.",
+                hint,
+            )
         port = self._scene.host.server("relay", path=address.host)["port"]
         connection = socket.socket(FAMILIES[4], socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         connection.settimeout(self._scene.deadlines.default)
@@ -73,6 +86,14 @@ class Unix:
         self._scene.closers.append(peer.close)
         self._scene.steps.add("peer", f"connected to {address.text}, by a relay in the server machine")
         return peer
+
+    def is_full(self) -> str:
+        """Let somebody listen at a path in the server machine who has no room for a connection; return the path."""
+        path = self.path("full")
+        self._scene.host.server("full_socket", path=path)
+        self._scene.steps.program_is_client = True
+        self._scene.steps.add("machine", f"somebody listens at unix:{path}, whose queue is full, and takes nobody")
+        return path
 
     def listens(self) -> UnixListener:
         """Listen at a path in the server machine. The program is a client from now on."""

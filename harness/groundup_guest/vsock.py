@@ -6,6 +6,7 @@ The other half of it is on the host, which carries the packets: it can disturb t
 import errno
 import select
 import socket
+import struct
 import time
 from typing import Any
 
@@ -23,6 +24,8 @@ HOST, SERVER, CLIENT = 2, 3, 4
 ANY = 0xFFFFFFFF
 """VMADDR_CID_ANY and VMADDR_PORT_ANY."""
 MOST = 1 << 16
+SO_VM_SOCKETS_CONNECT_TIMEOUT = 6
+"""<linux/vm_sockets.h>: the kernel itself gives a connection up after two seconds, and busy machines need more."""
 
 
 class VsockPeer(SettledPeer):
@@ -91,17 +94,29 @@ class Messages(VsockPeer):
 
     def receives_message(self, message: bytes, *, hint: str = "") -> None:
         """Expect exactly this message next."""
-        end = self._stream.socket
-        ready = self._stream.wait(select.POLLIN, time.monotonic() + self._scene.deadlines.default)
-        received = end.recv(2 * MOST) if ready else b""
-        if received != message:
-            self._scene.steps.fail(
-                "peer",
-                f"expected a message of {count(len(message), 'byte')}, but received one of {len(received):,}",
-                f"A message of {count(len(message), 'byte')} did not come back as one.",
-                self._why(hint),
-            )
-        self._scene.steps.add("peer", f"received a message of {count(len(message), 'byte')}", preview(message))
+        received, size = self._next_message(), count(len(message), "byte")
+        if received == message:
+            self._scene.steps.add("peer", f"received a message of {size}", preview(message))
+            return
+        if received is None:
+            found, what = "nothing came", f"A message of {size} did not come back."
+        elif not received:
+            found, what = "the stream ended", f"A message of {size} did not come back: the server ended its stream."
+        elif len(received) != len(message):
+            found, what = f"received one of {len(received):,}", f"A message of {size} did not come back as one."
+        else:
+            found, what = "received another", f"A message of {size} came back with other bytes."
+        self._scene.steps.fail("peer", f"expected a message of {size}, but {found}", what, self._why(hint))
+
+    def _next_message(self) -> bytes | None:
+        """Wait for a message; return it, nothing at the stream's end, None if neither comes."""
+        deadline = time.monotonic() + self._scene.deadlines.default
+        while self._stream.wait(select.POLLIN, deadline) and time.monotonic() < deadline:
+            try:
+                return self._stream.socket.recv(2 * MOST)
+            except BlockingIOError:  # poll(2) sees a message's first bytes, recv(2) gives it out when it is whole
+                time.sleep(self._scene.deadlines.unit)
+        return None
 
 
 class Crowd:
@@ -185,19 +200,19 @@ class Vsock:
         address = self._target(program, None, None)
         ends: list[socket.socket] = []
         for _ in range(number):  # all are asked for before one is waited for
-            end = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-            end.setblocking(False)
+            end = self._socket(socket.SOCK_STREAM)
             end.connect_ex(address)
             ends.append(end)
             self._scene.closers.append(end.close)
         for index, end in enumerate(ends):
             if error := self._outcome(end):
                 code = errno.errorcode.get(error, str(error))
+                refused = error == errno.ECONNRESET
                 self._scene.steps.fail(
                     "peer",
                     f"asked for {number} connections to port {address[1]}; {index} were made, the next was not: {code}",
                     f"Of {number} peers at once only {index} could connect.",
-                    hint,
+                    hint if refused else program.doing(),
                 )
             end.send(_line(index))
             end.shutdown(socket.SHUT_WR)
@@ -254,11 +269,16 @@ class Vsock:
             "vsock.dial", data, cid=SERVER, port=port, deadline=self._scene.deadlines.default
         )
         if not found["connected"] or not found["ended"]:
-            what = "it was not connected" if not found["connected"] else f"after {len(received):,} bytes no end came"
+            if found["connected"]:
+                what, message = f"after {len(received):,} bytes no end came", "did not get its whole stream"
+            elif found["reset"]:
+                what, message = "was refused", "was refused"
+            else:
+                what, message = "nobody answered", "was not answered"
             self._scene.steps.fail(
                 "host",
-                f"connected to {SERVER}:{port}, but {what}",
-                "The host, CID 2, did not get its whole stream." if found["connected"] else "The host was refused.",
+                f"dialled {SERVER}:{port}, but {what}",
+                f"The host, CID 2, {message}.",
                 f"{hint} {owner.doing()}".strip(),
             )
         self._scene.steps.add("host", f"sent {count(len(data), 'byte')}, and received {len(received):,} and the end")
@@ -295,10 +315,23 @@ class Vsock:
         return connection
 
     def _try(self, kind: int, cid: int, port: int) -> tuple[socket.socket, int]:
-        connection = socket.socket(socket.AF_VSOCK, kind | socket.SOCK_CLOEXEC)
-        connection.setblocking(False)
+        connection = self._socket(kind)
         error = connection.connect_ex((cid, port))
         return connection, self._outcome(connection) if error == errno.EINPROGRESS else error
+
+    def _socket(self, kind: int) -> socket.socket:
+        """Make a socket that does not block, and waits for a connection as long as everything here is waited for."""
+        connection = socket.socket(socket.AF_VSOCK, kind | socket.SOCK_CLOEXEC)
+        connection.setblocking(False)
+        seconds, rest = divmod(self._scene.deadlines.default, 1)
+        timeout = struct.pack("ll", int(seconds), int(rest * 1e6))
+        # On a socket of this family Python sets numbers alone; what it takes for another family's may have any bytes.
+        view = socket.socket(socket.AF_UNIX, kind, fileno=connection.fileno())
+        try:
+            view.setsockopt(socket.AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, timeout)
+        finally:
+            view.detach()
+        return connection
 
     def _outcome(self, connection: socket.socket) -> int:
         """Wait for a connection that is being made; return 0, or the error."""

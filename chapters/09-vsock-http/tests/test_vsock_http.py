@@ -1,6 +1,6 @@
 """Chapter 09: what a client may rely on when it asks `vsock-http --listen ADDRESS`, over TCP, Unix sockets and vsock.
 
-Every test does the same over each of the three, and a step says which one it is at.
+Nearly every test does the same over each of the three, and a step says which one it is at.
 """
 
 import random
@@ -23,7 +23,7 @@ def stage(server: Server, tcp: Tcp, unix: Unix, vsock: Vsock) -> Stage:
     return Stage(server, tcp, unix, vsock)
 
 
-@points(6)
+@points(5)
 @read("getsockname(2)", "unix(7)", "vsock(7), Ioctls", "ip(7)")
 def test_ready_lines(stage: Stage) -> None:
     """The ready line has the address at which the server is reached: the kernel's port, the path, the own CID."""
@@ -38,7 +38,7 @@ def test_ready_lines(stage: Stage) -> None:
         assert kind == "tcp" or address.host == "3", f"The machine's CID is 3, and the ready line says {address.text}."
 
 
-@points(8)
+@points(7)
 @needs("test_ready_lines")
 @read("recv(2)", "send(2)", "RFC 9110, section 15.3.1")
 def test_a_file(stage: Stage) -> None:
@@ -59,7 +59,7 @@ def test_a_file(stage: Stage) -> None:
         )
 
 
-@points(8)
+@points(7)
 @needs("test_a_file")
 @read("RFC 9110, section 14", "RFC 9110, section 13.1.3", "RFC 9110, section 15.5.17")
 def test_ranges_and_conditions(stage: Stage) -> None:
@@ -110,6 +110,25 @@ def test_a_large_file(stage: Stage, rng: random.Random) -> None:
         peer.receives_response(
             body=data, hint="A send(2) that must not wait takes what there is room for; the rest is yours to send."
         )
+
+
+@points(3)
+@needs("test_a_file")
+@read("bind(2)", "ipv6(7), IPV6_V6ONLY", "vsock(7), Local communication")
+def test_one_address(stage: Stage) -> None:
+    """A server that listens at one address, of IPv4, IPv6 or vsock, is reached there and nowhere else."""
+    root = stage.server.directory({"a.txt": TEXT})
+    for family, form in ((4, "tcp:{}:0"), (6, "tcp:[{}]:0")):
+        host = stage.server.host(family)
+        program = stage.server.start("--root", root.name, "--listen", form.format(host))
+        assert program.address.host == host, f"It was to listen at {host}, and says {program.address.text}."
+        peer = stage.tcp.connect(program)
+        stage.tcp.refused(program, family=10 - family)
+        peer.sends(request("/a.txt"))
+        peer.receives_response(body=TEXT)
+    program = stage.server.start("--listen", "vsock:1:0")
+    assert program.address.host == "1", f"It was bound to CID 1, and says {program.address.text}."
+    stage.vsock.refused(program, hint="A server that is bound to one CID is reached at that CID and at no other.")
 
 
 @points(5)
@@ -201,6 +220,7 @@ def test_addresses_of_both_ends(stage: Stage) -> None:
             "unix": f"unix: {program.address.text}",
             "vsock": f"vsock:4:{peer.local.port} vsock:3:{program.address.port}",
         }[kind]
+        program.settles()  # it may well log what it has answered already
         program.prints_one_line("stderr", matching=".*")
         line = program.stderr.strip()
         assert line == f"{wanted} GET /a.txt", (
@@ -249,8 +269,17 @@ def test_address_taken(stage: Stage, machine: Machine) -> None:
         peer = stage.connect(program)
         peer.sends(request("/a.txt"))
         peer.receives_response(body=TEXT, hint="The first server has lost its address to the second.")
-    clash = stage.server.run("--listen", "unix:vsock-http")  # the program itself
-    clash.exits(1, hint="A path with something else than a socket is no place to listen at.")
+    root.directory("d").socket("d/stale").links({"d/link": "stale"}).mode("d/stale", 0o777).mode("d", 0o777)
+    no_socket = "A path with something else than a socket is no place to listen at: lstat(2) tells."
+    for path, hint in (
+        ("vsock-http", no_socket),  # the program itself
+        (f"{root.name}/d/link", no_socket),  # though the socket that it leads to is stale
+        (stage.unix.is_full(), "Who has no room for a connection is there: only ECONNREFUSED says that nobody is."),
+    ):
+        stage.server.run("--listen", f"unix:{path}").exits(1, hint=hint)
+    nowhere = stage.server.run("--listen", "tcp:[fe80::1]:0")  # an address, though of no link in particular
+    nowhere.exits(1, hint="EINVAL is what bind(2) says here: the text itself was an address.")
+    nowhere.prints_one_line(matching=r"vsock-http: bind\(tcp:\[fe80::1\]:0\): Invalid argument")
     assert "vsock-http" in machine.files(), "The file at the path, which is no socket, was removed."
 
 
@@ -264,8 +293,9 @@ def _escaped(address: str) -> str:
 def test_bad_addresses(stage: Stage, machine: Machine) -> None:
     """What is no address is a usage error, exit status 2; a path that does not fit is one, and is not cut short."""
     long = "x" * 108
-    for address in ("tcp:192.0.2.1", "tcp:[::1]", "tcp:::1:80", "tcp:[192.0.2.1]:80", "tcp:a:80", "tcp:1.2.3.4:65536",
-                    "unix:", f"unix:{long}", "vsock:3", "vsock:x:1", "udp:1.2.3.4:5", "80"):  # fmt: skip
+    for address in ("tcp:192.0.2.1", "tcp:[::1]", "tcp:::1:80", "tcp:[192.0.2.1]:80", "tcp:1.2.3.4:80x",
+                    "tcp:1.2.3.4:65536", f"tcp:{'1' * 300}:80",
+                    "unix:", f"unix:{long}", "vsock:x:1", "udp:1.2.3.4:5"):  # fmt: skip
         wrong = stage.server.run("--listen", address)
         wrong.exits(2, hint=f"The address was {address[:40]}.")
         wrong.prints_one_line("stderr", matching=r"vsock-http: .+")

@@ -3,7 +3,7 @@
 import pytest
 from conn_stage import KINDS, Stage
 
-from groundup_guest.testing import Server, Tcp, Unix, Vsock, needs, points, read
+from groundup_guest.testing import Server, Tcp, Unix, Vsock, Wire, needs, points, read
 
 TIMED_OUT, UNREACHABLE, RESPONSE, STATUS = 3, 4, 5, 7
 PATIENCE = 0.2
@@ -31,12 +31,15 @@ def test_client_fetches(stage: Stage) -> None:
         program = stage.server.run(listener.url("/a/b?c"))
         peer = listener.accepts(program)
         peer.receives_request("GET", "/a/b?c", {"host": "*"})
+        for found in program.descriptors():
+            assert found.fd <= 2 or found.cloexec, f"Over {kind} a dialled descriptor is not close-on-exec."
         peer.sends(answer(BODY))
         peer.closes()
         program.exits(0)
         program.wrote(BODY)
+    listener = stage.tcp.listens(6)
     program = stage.server.run(listener.url("/none"))
-    peer = listener.accepts(program)
+    peer = listener.accepts(program, hint="The socket that dials has to be of the address's own family.")
     peer.receives_request("GET", "/none")
     peer.sends(answer(BODY, "404 Not Found"))
     peer.closes()
@@ -68,6 +71,7 @@ def test_client_finds_nobody(stage: Stage) -> None:
     closed.closes()
     for url, why in (
         (closed.url(), r"connect\(tcp:\S+\): Connection refused"),
+        ("http://[fe80::1]/", r"connect\(tcp:\[fe80::1\]:80\): Invalid argument"),  # of no link in particular
         ("http+unix://nobody.sock/", r"connect\(unix:nobody.sock\): No such file or directory"),
         ("http+vsock://77:80/", r"connect\(vsock:77:80\): Connection reset by peer"),
     ):
@@ -78,16 +82,23 @@ def test_client_finds_nobody(stage: Stage) -> None:
 
 @points(5)
 @needs("test_client_fetches")
-@read("poll(2)", "vsock(7), Socket options")
-def test_client_is_left_waiting(stage: Stage) -> None:
-    """A server that does not answer, and a host that does not even refuse, are given up after --timeout: status 3."""
+@read("poll(2)", "linux/vm_sockets.h, SO_VM_SOCKETS_CONNECT_TIMEOUT", "unix(7)", "socket(7), SO_SNDTIMEO")
+def test_client_is_left_waiting(stage: Stage, wire: Wire) -> None:
+    """Who does not answer, does not even refuse, or has no room is given up after --timeout, not before: status 3."""
     listeners = [stage.listens(kind) for kind in KINDS]
     programs = [stage.server.run("--timeout", str(PATIENCE), listener.url()) for listener in listeners]
     for program in programs:  # the kernel takes the connection and the request
         program.exits(TIMED_OUT, hint="conn_read ends at the deadline with -ETIMEDOUT.")
     silent = stage.vsock.host_is_silent().removeprefix("vsock:")
-    program = stage.server.run("--timeout", str(PATIENCE), f"http+vsock://{silent}/")
-    program.exits(TIMED_OUT, within=PATIENCE, hint="A dial has a deadline too.")
+    full = stage.unix.is_full()
+    wire.drops(1.0)  # no SYN arrives
+    for url, hint in (
+        (listeners[0].url(), "A connect(2) that sleeps tries for minutes: SOCK_NONBLOCK, and poll(2) to wait."),
+        (f"http+vsock://{silent}/", "A dial has a deadline too."),
+        (f"http+unix://{full}/", "A queue that is full is waited for: EAGAIN is not an answer, and poll(2) no help."),
+    ):
+        program = stage.server.run("--timeout", str(PATIENCE), url)
+        program.exits(TIMED_OUT, within=PATIENCE, hint=hint)
 
 
 @points(2)

@@ -10,22 +10,27 @@ from groundup.vsock.packet import CID_HOST, MAX_PAYLOAD, Op, Packet, Shutdown, T
 from groundup.vsock.switch import Switch
 
 BUFFER: Final = 256 * 1024
-"""What the host's end takes of a stream before somebody takes it out, in bytes: Linux's own default."""
+"""What the host's end takes of a stream before somebody takes it out, in bytes: Linux's own default.
+
+It is announced as credit, and enforced: a guest that sends more than that is reset.
+"""
 RETRY_SECONDS: Final = 0.001
 """How soon a packet is tried again for which the guest had no room (Switch.send)."""
-CONNECTIONS: Final = 1024
-"""More than a guest's program has descriptors for in a test; the next one is refused."""
+CONNECTIONS: Final = 64
+"""At one echo; the next one is refused. With a full buffer each they are as much as may wait for a guest."""
 _WHOLE: Final = Shutdown.RECEIVE | Shutdown.SEND
 
 
 class Stream:
-    """One connection as its host's end sees it. `take` says what becomes of bytes that have come."""
+    """One connection as its host's end sees it. What a guest can make it keep is bounded, whatever the guest sends."""
 
-    def __init__(self, switch: Switch, guest: tuple[int, int], port: int, *, echoes: bool) -> None:
+    def __init__(self, switch: Switch, guest: tuple[int, int], port: int, *, echoes: bool, limit: int = BUFFER) -> None:
+        """Make the host's end of a connection, which is reset when more than `limit` bytes of it would be here."""
         self._switch = switch
         self._guest = guest
         self._port = port
         self._echoes = echoes
+        self._limit = limit
         self._room = 0  # what the guest's buffer takes, as it has last said, beyond what it had forwarded then
         self._forwarded_there = 0
         self._sent = 0
@@ -40,6 +45,8 @@ class Stream:
         self.over: asyncio.Event = asyncio.Event()
         """Set when nothing more can come: the guest has ended its stream, or one of both has reset the connection."""
         self.reset = False
+        self.gone = False
+        """Nothing is taken or said any more."""
 
     # Acts
 
@@ -57,7 +64,12 @@ class Stream:
         self._push()
 
     def close(self) -> None:
-        """Forget what was to be tried again."""
+        """Forget what was to be sent: nothing is tried again."""
+        self.gone = True
+        self._pending.clear()
+        self._rest()
+
+    def _rest(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
         self._retry = None
@@ -78,16 +90,21 @@ class Stream:
                 self.reset = not self.guest_ended
                 self.over.set()
                 self.close()
-                return
-        self._push()
+        if not self.gone:
+            self._push()
 
     def _take(self, data: bytes) -> None:
-        if self._echoes:
-            self._pending += data  # it counts as forwarded when it has gone back: so much is never here
+        kept = self._pending if self._echoes else self.received
+        if len(kept) + len(data) > self._limit:
+            self.says(Op.RST)  # it had no credit for so much, or no answer is so long
+            self.reset = True
+            self.over.set()
+            self.close()
             return
-        self.received += data
-        self._forwarded = (self._forwarded + len(data)) & 0xFFFFFFFF
-        self.says(Op.CREDIT_UPDATE)
+        kept += data
+        if not self._echoes:  # what is echoed counts as forwarded when it has gone back
+            self._forwarded = (self._forwarded + len(data)) & 0xFFFFFFFF
+            self.says(Op.CREDIT_UPDATE)
 
     def _shutdown(self, flags: int) -> None:
         if flags & Shutdown.SEND:
@@ -101,7 +118,7 @@ class Stream:
 
     def _push(self) -> None:
         """Send what there is room for."""
-        self.close()
+        self._rest()
         while self._pending:
             room = self._room - ((self._sent - self._forwarded_there) & 0xFFFFFFFF)
             piece = bytes(self._pending[: min(max(room, 0), MAX_PAYLOAD)])
@@ -144,11 +161,10 @@ class Echo:
             stream.says(Op.RESPONSE)
             return
         if stream is None:
-            if packet.op != Op.RST:
-                self._switch.send(packet.rst())
+            _refuse(self._switch, packet)
             return
         stream.takes(packet)
-        if packet.op == Op.RST or (packet.op == Op.SHUTDOWN and packet.flags & _WHOLE == _WHOLE):
+        if stream.gone:
             del self._streams[guest]
 
     def close(self) -> None:
@@ -156,6 +172,12 @@ class Echo:
         for stream in self._streams.values():
             stream.close()
         self._streams.clear()
+
+
+def _refuse(switch: Switch, packet: Packet) -> None:
+    """Answer a packet of no connection."""
+    if packet.op != Op.RST:
+        switch.send(packet.rst())
 
 
 class Silent:
@@ -172,8 +194,10 @@ class Caller:
     """A host's end that dials a guest, sends bytes and the end of its stream, and keeps what comes back."""
 
     def __init__(self, switch: Switch, guest: tuple[int, int], port: int, data: bytes) -> None:
+        self._switch = switch
+        self._guest = guest
         self._data = data
-        self.stream = Stream(switch, guest, port, echoes=False)
+        self.stream = Stream(switch, guest, port, echoes=False, limit=len(data) + BUFFER)
         self.connected = False
 
     def dial(self) -> None:
@@ -182,7 +206,9 @@ class Caller:
 
     def received(self, packet: Packet) -> None:
         """See switch.HostEnd."""
-        if packet.op == Op.RESPONSE and not self.connected:
+        if (packet.src_cid, packet.src_port) != self._guest or self.stream.gone:
+            _refuse(self._switch, packet)
+        elif packet.op == Op.RESPONSE and not self.connected:
             self.connected = True
             self.stream.takes(packet)
             self.stream.writes(self._data, ends=True)

@@ -18,7 +18,7 @@ MAX_PAYLOAD: Final = 64 * 1024
 
 
 class Type(IntEnum):
-    """What kind of socket a packet belongs to (section 5.10.6.1 and 5.10.6.7)."""
+    """What kind of socket a packet belongs to (sections 5.10.6.2 and 5.10.6.6)."""
 
     STREAM = 1
     SEQPACKET = 2
@@ -45,7 +45,7 @@ class Shutdown(IntFlag):
 
 
 class Seqpacket(IntFlag):
-    """Flags of an RW packet of a SEQPACKET socket (section 5.10.6.7): it ends a message, it ends a record."""
+    """Flags of an RW packet of a SEQPACKET socket (section 5.10.6.6): it ends a message, it ends a record."""
 
     END_OF_MESSAGE = 1
     END_OF_RECORD = 2
@@ -83,7 +83,7 @@ class Packet(NamedTuple):
         return self.header(len(self.payload), self.flags) + self.payload
 
     def rst(self) -> "Packet":
-        """Return the RST that answers this packet, as if from the end it was sent to (section 5.10.6.4)."""
+        """Return the RST that answers this packet, as if from the end it was sent to (section 5.10.6.5)."""
         return Packet(self.dst_cid, self.src_cid, self.dst_port, self.src_port, self.type, Op.RST)
 
 

@@ -243,7 +243,7 @@ class Switch:
         return True
 
     def _refuse(self, packet: Packet) -> Iterable[Port]:
-        """Answer what cannot be delivered with RST. An RST is never answered (virtio 1.2, section 5.10.6.4)."""
+        """Answer what cannot be delivered with RST. Never an RST (as Linux: or two could go on for ever)."""
         self.counters.unreachable += 1
         if packet.op == Op.RST:
             return ()

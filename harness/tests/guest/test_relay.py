@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup_guest.address import of_socket
+from groundup_guest.address import of_socket, parse
 from groundup_guest.programs import ProgramError
 from groundup_guest.relay import Relays
 
@@ -62,6 +62,16 @@ def test_bytes_and_ends_go_through(relays: Relays, tmp_path: Path, known: list[i
         assert near.recv(100) == b""
 
 
+def test_a_full_socket_has_no_room(relays: Relays, tmp_path: Path) -> None:
+    relays.full_socket(path="f")
+    with socket.socket(socket.AF_UNIX) as end:
+        end.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            end.connect(str(tmp_path / "f"))
+        relays.relays_end()
+        assert not (tmp_path / "f").exists()
+
+
 def test_a_reset_goes_through(relays: Relays, tmp_path: Path) -> None:
     near, far = through(relays, tmp_path)
     with far:
@@ -105,6 +115,26 @@ def test_nothing_is_left(relays: Relays, known: list[int]) -> None:
 def test_a_path_that_does_not_fit_is_refused(relays: Relays) -> None:
     with pytest.raises(ProgramError, match="too long"):
         relays.relay(path="x" * 108)
+    for path in ("/run/x", "../x", "a/../../x"):
+        with pytest.raises(ProgramError, match="elsewhere"):
+            relays.relay(path=path)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        (f"vsock:{(1 << 32) - 1}:{(1 << 32) - 1}", True),
+        (f"vsock:3:{1 << 32}", False),
+        (f"vsock:{1 << 32}:3", False),
+        ("unix:" + "x" * 107, True),
+        ("unix:" + "x" * 108, False),
+        ("tcp:192.0.2.1:65536", False),
+    ],
+)
+def test_an_address_that_nobody_could_have_is_none(text: str, good: bool) -> None:
+    found = parse(text)
+    assert (found is not None) == good
+    assert found is None or found.text == text
 
 
 def test_addresses_of_sockets(tmp_path: Path) -> None:

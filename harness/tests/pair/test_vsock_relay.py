@@ -15,7 +15,7 @@ from .vsock_lab import Lab, in_lab
 pytestmark = pytest.mark.pair
 
 PARTS = ("conn.c", "conn.h", "transport_tcp.c", "transport_unix.c", "transport_vsock.c", "url.c", "url.h")
-GIVEN = ("vsock.c", "vsock.h", "address.c", "address.h", "report.c", "report.h")
+GIVEN = tuple(f"{name}.{kind}" for name in ("vsock", "address", "listener", "report") for kind in "ch")
 DOWN = "for name in eth0 eth1 lo; do ip link set $name down; done"
 
 
@@ -51,5 +51,15 @@ def test_a_guest_without_a_network_fetches_through_the_relay(snapshot: Snapshot,
         ask = r"printf 'GET http://192.0.2.2:{}/a.txt HTTP/1.0\r\n\r\n' | socat -t 30 - VSOCK-CONNECT:4:3128"
         assert (await lab.run("server", ask.format(8000))).endswith("\r\n\r\nfrom the network")
         assert (await lab.run("server", ask.format(9))).startswith("HTTP/1.1 502 ")
+        # Who asks is not to reach what only the relay's machine has.
+        local = ask.replace("http://192.0.2.2:{}", "http+unix://%%2Frun%%2Fsome.sock")
+        assert (await lab.run("server", local)).startswith("HTTP/1.1 400 ")
+        # What a peer says of its own connection does not go on.
+        await lab.run("client", "socat -u TCP-LISTEN:8001,bind=192.0.2.2 CREATE:asked >/dev/null 2>&1 &")
+        await lab.until("client", "ss -ltn | grep -q :8001")
+        fields = r"connection: close, a\r\nA: connection: b\r\nProxy-Connection: c\r\nKeep-Alive: 5\r\n\r\nbehind"
+        await lab.run("server", ask.format(8001).replace(r"\r\n\r\n", rf"\r\n{fields}"))
+        wanted = r"GET /a.txt HTTP/1.0\r\nConnection: close\r\nA: connection: b\r\n\r\nbehind"
+        await lab.until("client", f"printf '{wanted}' | cmp - asked")
 
     in_lab(snapshot, tmp_path, act)

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from groundup.vsock import CID_HOST, Op
+from groundup.vsock import CID_HOST, Op, port
 from groundup.vsock.control import FIRST_PORT, Control
-from groundup.vsock.packet import Shutdown
+from groundup.vsock.host import BUFFER, CONNECTIONS, RETRY_SECONDS
+from groundup.vsock.packet import MAX_PAYLOAD, Shutdown
 from groundup_guest.rpc import RpcError
 
-from .driver import CLIENT, network, run
+from .driver import CLIENT, RX, SERVER, network, run
 
 ENDS = (1000, FIRST_PORT)
 ROOM = 1 << 18
@@ -45,12 +46,12 @@ def test_an_echo_tells_connections_apart_and_refuses_what_is_none():
             stray = client.packet(Op.RW, CID_HOST, ports=ENDS, payload=b"who?")
             await client.send(stray)
             await client.hears(stray.rst())
-            for port in (1, 2):
-                await client.send(client.packet(Op.REQUEST, CID_HOST, ports=(port, FIRST_PORT), buf_alloc=ROOM))
-                assert (await client.receive()).dst_port == port
-            for port in (2, 1):
-                text = f"of {port}".encode()
-                packet = client.packet(Op.RW, CID_HOST, ports=(port, FIRST_PORT), buf_alloc=ROOM, payload=text)
+            for number in (1, 2):
+                await client.send(client.packet(Op.REQUEST, CID_HOST, ports=(number, FIRST_PORT), buf_alloc=ROOM))
+                assert (await client.receive()).dst_port == number
+            for number in (2, 1):
+                text = f"of {number}".encode()
+                packet = client.packet(Op.RW, CID_HOST, ports=(number, FIRST_PORT), buf_alloc=ROOM, payload=text)
                 await client.send(packet)
                 assert (await client.receive()).payload == text
             await client.send(client.packet(Op.SHUTDOWN, CID_HOST, ports=(1, FIRST_PORT), flags=BOTH))
@@ -104,6 +105,107 @@ def test_the_host_dials_in_vain():
             assert (found["connected"], found["reset"], received) == (False, True, b"")
             found, _ = await control.call("dial", {"cid": CLIENT, "port": 7, "deadline": 0.01}, b"")
             assert (found["connected"], found["ended"]) == (False, False)
+
+    run(scenario)
+
+
+# ---- guests that do what no kernel does ----
+
+
+async def floods(guest, to=CID_HOST, ports=ENDS):
+    """Send more than a host's end has announced room for, and give no credit for anything back."""
+    for _ in range(BUFFER // MAX_PAYLOAD + 1):
+        await guest.send(guest.packet(Op.RW, to, ports=ports, buf_alloc=0, payload=bytes(MAX_PAYLOAD)))
+
+
+def test_an_echo_keeps_no_more_than_it_gave_credit_for():
+    async def scenario():
+        async with network() as net:
+            (client,) = await net.boot(CLIENT)
+            await Control(net.switch).call("listen", {"end": "echo"}, b"")
+            for _ in range(2):  # what was reset is forgotten: the same port can begin anew
+                request = client.packet(Op.REQUEST, CID_HOST, ports=ENDS, buf_alloc=0)
+                await client.send(request)
+                assert (await client.receive()).op == Op.RESPONSE
+                await floods(client)
+                assert (await client.receive()).op == Op.RST
+            stray = client.packet(Op.CREDIT_UPDATE, CID_HOST, ports=ENDS, buf_alloc=ROOM)
+            await client.send(stray)
+            await client.hears(stray.rst())
+
+    run(scenario)
+
+
+def test_an_echo_has_a_bound_of_connections():
+    async def scenario():
+        async with network() as net:
+            (client,) = await net.boot(CLIENT)
+            await Control(net.switch).call("listen", {"end": "echo"}, b"")
+            for number in range(CONNECTIONS + 1):
+                await client.send(client.packet(Op.REQUEST, CID_HOST, ports=(number, FIRST_PORT)))
+                assert (await client.receive()).op == (Op.RESPONSE if number < CONNECTIONS else Op.RST)
+
+    run(scenario)
+
+
+def test_a_connection_that_is_over_is_not_tried_again(monkeypatch):
+    monkeypatch.setattr(port, "PENDING_PACKETS", 1)
+
+    async def scenario():
+        async with network() as net:
+            client = await net.attach(CLIENT).boot(buffers=0)
+            await Control(net.switch).call("listen", {"end": "echo"}, b"")
+            await client.send(client.packet(Op.REQUEST, CID_HOST, ports=ENDS))
+            await client.send(client.packet(Op.SHUTDOWN, CID_HOST, ports=ENDS, flags=BOTH))
+            while len(net.captured) < 3:  # both, and the answer to the first, which fills the guest's line
+                await asyncio.sleep(0)
+            for _ in range(4):
+                client.offer()
+            client.ring(RX)
+            await asyncio.sleep(10 * RETRY_SECONDS)
+            assert [packet.op for packet in client.received()] == [Op.RESPONSE]
+
+    run(scenario)
+
+
+def test_a_dialler_hears_whom_it_has_dialled_alone():
+    async def scenario():
+        async with network() as net:
+            client, stranger = await net.boot(CLIENT, SERVER)
+            ends = (7, FIRST_PORT)
+            params = {"cid": CLIENT, "port": 7, "deadline": 10}
+            dialling = asyncio.create_task(Control(net.switch).call("dial", params, b""))
+            assert (await client.receive()).op == Op.REQUEST
+            for packet in (
+                stranger.packet(Op.RESPONSE, CID_HOST, ports=ends),
+                stranger.packet(Op.RW, CID_HOST, ports=ends, payload=b"no"),
+                stranger.packet(Op.SHUTDOWN, CID_HOST, ports=ends, flags=BOTH),
+            ):
+                await stranger.send(packet)
+                await stranger.hears(packet.rst())
+            await client.send(client.packet(Op.RESPONSE, CID_HOST, ports=ends))
+            await client.send(client.packet(Op.RW, CID_HOST, ports=ends, payload=b"yes"))
+            await client.send(client.packet(Op.SHUTDOWN, CID_HOST, ports=ends, flags=BOTH))
+            assert await dialling == ({"connected": True, "ended": True, "reset": False}, b"yes")
+
+    run(scenario)
+
+
+def test_a_dialler_keeps_an_answer_but_no_flood():
+    async def scenario():
+        async with network() as net:
+            (client,) = await net.boot(CLIENT)
+            ends = (7, FIRST_PORT)
+            params = {"cid": CLIENT, "port": 7, "deadline": 10}
+            dialling = asyncio.create_task(Control(net.switch).call("dial", params, b"question"))
+            assert (await client.receive()).op == Op.REQUEST
+            await client.send(client.packet(Op.RESPONSE, CID_HOST, ports=ends, buf_alloc=0))
+            await floods(client, ports=ends)
+            found, received = await dialling
+            assert found == {"connected": True, "ended": False, "reset": True}
+            assert len(received) <= BUFFER + len("question")
+            while (await client.receive()).op != Op.RST:
+                pass
 
     run(scenario)
 
