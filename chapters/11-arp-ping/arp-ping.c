@@ -293,7 +293,7 @@ static void ping_once(const struct host *host, struct target *target, long seque
     printf("no answer from %s: seq=%ld\n", target->text, sequence);
     /* END SOLUTION */
     /* STARTER:
-    (void)host; // RFC 792; then host_send, next_frame until is_reply, and note
+    (void)host; // RFC 792; host_send, count `sent`; next_frame until is_reply, note; a line if there is none
     (void)target;
     (void)sequence;
     (void)options;

@@ -73,20 +73,26 @@ def who_has(link: Link, target: str = HOST, **fields: Any) -> Packet:
     return frame
 
 
+def shown(value: object) -> str:
+    """Return a field's value, or several, as a person would write them."""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def told(link: Link, *, to: str = PEER, at: str = "", hint: str = "") -> None:
     """Expect that the next thing the program says is where it is, to us or to who is `at` another address."""
     mac = at or link.mac
-
-    def fits(frame: Packet) -> bool:
-        if ARP not in frame:
-            return False
-        arp = frame[ARP]
-        addresses = (arp.hwsrc, arp.psrc, arp.hwdst, arp.pdst) == (link.server_mac, HOST, mac, to)
-        kinds = (arp.hwtype, arp.ptype, arp.hwlen, arp.plen, arp.op) == (1, 0x0800, 6, 4, 2)
-        padding = not bytes(frame)[42:].strip(b"\0")
-        return addresses and kinds and padding and (frame.src, frame.dst) == (link.server_mac, mac)
-
-    link.receives_next(fits, what="an ARP reply to us that says where it is", whose=anything, hint=hint)
+    frame = link.receives_next(lambda said: ARP in said, what="an ARP reply", whose=anything, hint=hint)
+    arp = frame[ARP]
+    for what, found, wanted in (
+        ("hardware, protocol and their lengths", (arp.hwtype, arp.ptype, arp.hwlen, arp.plen), (1, 0x0800, 6, 4)),
+        ("operation", arp.op, 2),
+        ("sender", (arp.hwsrc, arp.psrc), (link.server_mac, HOST)),
+        ("target", (arp.hwdst, arp.pdst), (mac, to)),
+        ("frame, from whom to whom,", (frame.src, frame.dst), (link.server_mac, mac)),
+        ("padding", bytes(frame)[42:].strip(b"\0"), b""),
+    ):
+        if found != wanted:
+            raise FailedError(f"The ARP reply's {what} should be {shown(wanted)}, not {shown(found)}.", hint)
 
 
 def packet(link: Link, *, dst: str = HOST, src: str = PEER, **fields: Any) -> Packet:
@@ -159,10 +165,22 @@ def test_answers_arp(server: Server, link: Links) -> None:
     wire = link.on(IFACE)
     answers(server)
     for frame, to, what in (
-        (who_has(wire), PEER, "It asks everybody."),
-        (Ether(dst=wire.server_mac) / who_has(wire)[ARP], PEER, "It asks the one that it knows already."),
-        (who_has(wire, psrc="0.0.0.0"), "0.0.0.0", "A probe asks without an address of its own (RFC 5227)."),
-        (who_has(wire) / Padding(b"\xaa" * 18), PEER, "The frame is filled with what is none of ARP's."),
+        (who_has(wire), PEER, "The question went to everybody."),
+        (
+            Ether(dst=wire.server_mac) / who_has(wire)[ARP],
+            PEER,
+            "The question went to the program alone: who asks knows it already.",
+        ),
+        (
+            who_has(wire, psrc="0.0.0.0"),
+            "0.0.0.0",
+            "The question was a probe: it asks without an address of its own (RFC 5227).",
+        ),
+        (
+            who_has(wire) / Padding(b"\xaa" * 18),
+            PEER,
+            "Behind the question the frame is filled with what is none of ARP's.",
+        ),
     ):
         frame.src = wire.mac
         wire.sends(frame)
@@ -296,7 +314,7 @@ def test_checksums(server: Server, link: Links, rng: random.Random) -> None:
 
 
 @points(6)
-@needs("test_echoes")
+@needs("test_sizes")
 @read("RFC 894", "RFC 791, section 3.1, Total Length", "RFC 1122, section 3.2.1.8")
 def test_padding_and_options(server: Server, link: Links, rng: random.Random) -> None:
     """Where a packet ends its total length says, and where its header ends its header length."""
@@ -321,7 +339,7 @@ def test_padding_and_options(server: Server, link: Links, rng: random.Random) ->
 
 
 @points(7)
-@needs("test_checksums")
+@needs("test_checksums", "test_padding_and_options")
 @read("RFC 1122, section 3.2.1.3", "RFC 1122, section 3.2.2.6", "RFC 791, section 3.2")
 def test_not_for_us(server: Server, link: Links, machine: Machine) -> None:
     """What is for others or from nobody, cut short, a fragment, or no request is passed over in silence."""
@@ -403,7 +421,7 @@ def test_ping_of_the_kernel(server: Server, link: Links) -> None:
 
 
 @points(6)
-@needs("test_echoes")
+@needs("test_sizes")
 @read("RFC 768", "RFC 862", "recvfrom(2)")
 def test_udp_echo(server: Server, link: Links, scene: Scene, rng: random.Random) -> None:
     """A datagram to port 7 comes back, and a kernel finds it good: recvfrom(2) tells the same port and bytes."""
