@@ -118,7 +118,8 @@ static void open_framed(struct link *link, const char *interface)
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ETHERNET_HEADER), /* beyond a frame's end it is refused as well */
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CHAO_MAGIC, 0, 4),
         /* A promiscuous interface hears what others are asked, and the kernel marks it PACKET_OTHERHOST. So
-         * it marks a frame with a VLAN tag, which it has taken off. */
+         * it marks a frame of a VLAN, whose tag it has taken off, before a socket of one protocol is shown
+         * it. */
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 1, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_BROADCAST, 0, 1),
@@ -138,8 +139,8 @@ static void open_framed(struct link *link, const char *interface)
 }
 
 /* Opens LINK for CHAO/0. Where an EtherType belongs there are two bytes of the message, so the kernel sorts
- * these frames under any protocol. A socket for all of them is shown as well what
- * other programs here send. */
+ * these frames under any protocol. A socket for all of them is shown as well what other programs here send.
+ */
 static void open_raw(struct link *link, const char *interface)
 {
     /* BEGIN SOLUTION */

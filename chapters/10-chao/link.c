@@ -18,9 +18,6 @@
 static void link_find(struct link *link)
 {
     struct ifreq request = {.ifr_flags = 0};
-    if (strlen(link->name) >= sizeof request.ifr_name) {
-        die("ioctl", link->name, ENODEV);
-    }
     memcpy(request.ifr_name, link->name, strlen(link->name) + 1);
     if (ioctl(link->socket, SIOCGIFINDEX, &request) < 0) {
         die("ioctl", link->name, errno);
@@ -35,6 +32,9 @@ static void link_find(struct link *link)
 void link_open(struct link *link, const char *name, uint16_t protocol, const struct sock_fprog *filter)
 {
     link->name = name;
+    if (strlen(name) >= IF_NAMESIZE) {
+        usage_error("longer than an interface's name can be", name);
+    }
     /* BEGIN SOLUTION */
     /* Protocol 0 hears nothing. With another one the socket would hear every interface from here on. */
     link->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);

@@ -164,7 +164,10 @@ static bool resolve_once(const struct host *host, struct target *target, const s
     /* BEGIN SOLUTION */
     struct arp question = {.operation = ARP_REQUEST, .sender = host->address, .target = target->address};
     memcpy(question.sender_mac, host->link.mac, MAC_LENGTH);
-    host_send_arp(host, &question, everybody);
+    const int error = host_send_arp(host, &question, everybody);
+    if (error < 0) {
+        die("send", host->link.name, -error);
+    }
     uint8_t frame[ETHERNET_LONGEST];
     for (ssize_t length = 0; (length = next_frame(host, frame, sizeof frame, until)) >= 0;) {
         struct arp reply;
@@ -259,7 +262,10 @@ static void ping_once(const struct host *host, struct target *target, long seque
     put_16(request + 2, checksum_end(checksum_add(0, request, length)));
     const struct timespec start = link_deadline(0);
     const struct timespec until = link_deadline(options->milliseconds);
-    host_send(host, target->address, target->mac, PROTOCOL_ICMP, request, length);
+    const int error = host_send(host, target->address, target->mac, PROTOCOL_ICMP, request, length);
+    if (error < 0) {
+        die("send", host->link.name, -error);
+    }
     target->sent++;
     uint8_t frame[ETHERNET_LONGEST];
     for (ssize_t n = 0; (n = next_frame(host, frame, sizeof frame, &until)) >= 0;) {
@@ -271,7 +277,7 @@ static void ping_once(const struct host *host, struct target *target, long seque
     printf("no answer from %s: seq=%ld\n", target->text, sequence);
     /* END SOLUTION */
     /* STARTER:
-    (void)host; // RFC 792; then host_send, next_frame until is_reply, and note
+    (void)host; // RFC 792; host_send, count `sent`; next_frame until is_reply, note; a line if there is none
     (void)target;
     (void)sequence;
     (void)options;

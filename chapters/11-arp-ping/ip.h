@@ -41,7 +41,8 @@ uint32_t checksum_add(uint32_t sum, const uint8_t *bytes, size_t size);
  * one was in the field, the result is 0. */
 uint16_t checksum_end(uint32_t sum);
 
-/* Returns the sum of the pseudo header that UDP's checksum begins with (RFC 768). */
+/* Returns the sum of the pseudo header that UDP's checksum begins with (RFC 768). The length in it is UDP's
+ * own: where that is less than what IP carries pass a copy of the packet that is as long. */
 uint32_t checksum_pseudo_header(const struct ip *ip);
 
 /* Reads FRAME, of which SIZE bytes are there. IP points into it. Returns false if it is no IPv4 packet, not a

@@ -2,23 +2,10 @@
  * written and read again.
  *
  * An input is a frame. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "frame.h"
+#include "fuzz.h"
 
 const char program_name[] = "fuzz-frame";
-
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never inlined, so
- * that a trace shows the line that called it. */
-__attribute__((noinline)) static void require(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
-        abort();
-    }
-}
 
 static void try_form(const uint8_t *frame, size_t size, bool raw)
 {

@@ -2,12 +2,7 @@
  *
  * An input is a byte of flags, and a frame. The flags say which checksums are put right before the frame is
  * handed on, for by chance none ever is: 1 for IP's, 2 for that of what it carries. */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz.h"
 #include "link.h"
 
 static int captured_send(const struct link *link, const uint8_t *frame, size_t size);
@@ -28,16 +23,6 @@ static struct {
     size_t size;
     int count;
 } sent;
-
-/* Ends the run, so that the fuzzer keeps its input. An assert(3) could be compiled away. Never inlined, so
- * that a trace shows the line that called it. */
-__attribute__((noinline)) static void require(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "ERROR: this does not hold: %s\n", what);
-        abort();
-    }
-}
 
 static int captured_send(const struct link *link, const uint8_t *frame, size_t size)
 {
@@ -119,6 +104,9 @@ static void require_packet(const uint8_t *frame)
     require(get_32(header + 16) == get_32(frame + ETHERNET_HEADER + 12), "it goes to the one who asked");
     require(memcmp(sent.frame, frame + MAC_LENGTH, MAC_LENGTH) == 0,
             "it goes to where the question came from");
+    require(get_32(frame + ETHERNET_HEADER + 12) >> 24 != 127, "it goes to a machine on the link");
+    require(header[9] != PROTOCOL_UDP || (get_16(payload + 2) != 0 && get_16(payload + 2) != ECHO_PORT),
+            "no echo answers an echo");
     require_zeros(header + total, sent.size - ETHERNET_HEADER - total);
 }
 

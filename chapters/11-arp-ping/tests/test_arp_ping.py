@@ -6,11 +6,12 @@ import re
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
-from scapy.layers.inet import ICMP, IP, UDP, IPOption_NOP
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.inet import ICMP, IP, UDP, IPOption_NOP, UDPerror
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet, Padding
 from scapy.utils import checksum
 
@@ -22,11 +23,12 @@ IFACE = "eth1"
 HOST, PEER, OTHER = "198.51.100.1", "198.51.100.2", "198.51.100.77"
 NETWORK = f"{PEER}/24"
 BROADCAST, NOBODY = "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"
-STRANGER = "02:00:00:00:00:09"
+STRANGER, GROUP = "02:00:00:00:00:09", "01:00:5e:00:00:01"
 MOST_DATA = 1472
 """Bytes of data in an echo request, or of a datagram, that fit a frame."""
-PATIENCE = 0.2
-"""Seconds for --timeout where a test waits for it to pass."""
+TAG = "The kernel has taken the tag off, and shows the frame to a socket for all protocols: SKF_AD_VLAN_TAG_PRESENT."
+PATIENCE = 0.05
+"""Seconds for --timeout where a test only waits for it to pass."""
 TIMED_OUT = 3
 IS_AT, LINE, TOTAL = (
     r"198\.51\.100\.2 is at ([0-9a-f:]{17})",
@@ -48,9 +50,9 @@ def pings(server: Server, *options: str) -> Program:
     return server.run("--interface", IFACE, "--address", HOST, *options, PEER)
 
 
-def in_time(scene: Scene) -> str:
-    """Return a --timeout in which this test answers, on a slow machine as well, and which has to pass once."""
-    return f"{2.4 * scene.deadlines.slack:.3f}"
+def in_time(scene: Scene, waits: int = 1) -> str:
+    """Return a --timeout that, so many times, is enough for an answer of this test's, on a slow machine as well."""
+    return f"{2.4 * scene.deadlines.slack / waits:.3f}"
 
 
 def is_icmp(frame: Packet) -> bool:
@@ -71,19 +73,26 @@ def who_has(link: Link, target: str = HOST, **fields: Any) -> Packet:
     return frame
 
 
-def told(link: Link, *, to: str = PEER, hint: str = "") -> None:
-    """Expect that the next thing the program says is where it is."""
+def shown(value: object) -> str:
+    """Return a field's value, or several, as a person would write them."""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
-    def fits(frame: Packet) -> bool:
-        if ARP not in frame:
-            return False
-        arp = frame[ARP]
-        addresses = (arp.hwsrc, arp.psrc, arp.hwdst, arp.pdst) == (link.server_mac, HOST, link.mac, to)
-        kinds = (arp.hwtype, arp.ptype, arp.hwlen, arp.plen, arp.op) == (1, 0x0800, 6, 4, 2)
-        padding = not bytes(frame)[42:].strip(b"\0")
-        return addresses and kinds and padding and (frame.src, frame.dst) == (link.server_mac, link.mac)
 
-    link.receives_next(fits, what="an ARP reply to us that says where it is", whose=anything, hint=hint)
+def told(link: Link, *, to: str = PEER, at: str = "", hint: str = "") -> None:
+    """Expect that the next thing the program says is where it is, to us or to who is `at` another address."""
+    mac = at or link.mac
+    frame = link.receives_next(lambda said: ARP in said, what="an ARP reply", whose=anything, hint=hint)
+    arp = frame[ARP]
+    for what, found, wanted in (
+        ("hardware, protocol and their lengths", (arp.hwtype, arp.ptype, arp.hwlen, arp.plen), (1, 0x0800, 6, 4)),
+        ("operation", arp.op, 2),
+        ("sender", (arp.hwsrc, arp.psrc), (link.server_mac, HOST)),
+        ("target", (arp.hwdst, arp.pdst), (mac, to)),
+        ("frame, from whom to whom,", (frame.src, frame.dst), (link.server_mac, mac)),
+        ("padding", bytes(frame)[42:].strip(b"\0"), b""),
+    ):
+        if found != wanted:
+            raise FailedError(f"The ARP reply's {what} should be {shown(wanted)}, not {shown(found)}.", hint)
 
 
 def packet(link: Link, *, dst: str = HOST, src: str = PEER, **fields: Any) -> Packet:
@@ -114,8 +123,9 @@ def echoed(link: Link, data: bytes, number: int = 1, *, hint: str = "") -> Packe
         if ICMP not in frame:
             return False
         ip, message = frame[IP], frame[ICMP]
-        wanted = (HOST, PEER, 28 + len(data), 0, 0x4711, number)
-        found = (ip.src, ip.dst, ip.len, message.type, message.id, message.seq)
+        # Options may come back, or may not.
+        wanted = (HOST, PEER, 8 + len(data), 0, 0x4711, number)
+        found = (ip.src, ip.dst, ip.len - 4 * ip.ihl, message.type, message.id, message.seq)
         ends = (frame.src, frame.dst) == (link.server_mac, link.mac)
         carried = bytes(message.payload)[: len(data)]
         return wanted == found and ends and carried == data and message.code == 0 and right(frame)
@@ -155,14 +165,28 @@ def test_answers_arp(server: Server, link: Links) -> None:
     wire = link.on(IFACE)
     answers(server)
     for frame, to, what in (
-        (who_has(wire), PEER, "It asks everybody."),
-        (Ether(dst=wire.server_mac) / who_has(wire)[ARP], PEER, "It asks the one that it knows already."),
-        (who_has(wire, psrc="0.0.0.0"), "0.0.0.0", "A probe asks without an address of its own (RFC 5227)."),
-        (who_has(wire) / Padding(b"\xaa" * 18), PEER, "The frame is filled with what is none of ARP's."),
+        (who_has(wire), PEER, "The question went to everybody."),
+        (
+            Ether(dst=wire.server_mac) / who_has(wire)[ARP],
+            PEER,
+            "The question went to the program alone: who asks knows it already.",
+        ),
+        (
+            who_has(wire, psrc="0.0.0.0"),
+            "0.0.0.0",
+            "The question was a probe: it asks without an address of its own (RFC 5227).",
+        ),
+        (
+            who_has(wire) / Padding(b"\xaa" * 18),
+            PEER,
+            "Behind the question the frame is filled with what is none of ARP's.",
+        ),
     ):
         frame.src = wire.mac
         wire.sends(frame)
         told(wire, to=to, hint=what)
+    wire.sends(who_has(wire, hwsrc=STRANGER))
+    told(wire, at=STRANGER, hint="The sender's hardware address is ARP's: the frame may have come from elsewhere.")
 
 
 @points(6)
@@ -171,7 +195,7 @@ def test_answers_arp(server: Server, link: Links) -> None:
 def test_arp_for_others(server: Server, link: Links, machine: Machine) -> None:
     """What asks for others, tells something, or is of another kind is not answered."""
     wire = link.on(IFACE)
-    program = answers(server)
+    answers(server)
     machine.promiscuous(IFACE)
 
     def of(number: int) -> str:
@@ -187,6 +211,10 @@ def test_arp_for_others(server: Server, link: Links, machine: Machine) -> None:
         frame: Packet = Ether(src=wire.mac, dst=STRANGER) / who_has(wire, psrc=of(number))[ARP]
         return frame
 
+    def tagged(number: int) -> Packet:
+        frame: Packet = Ether(src=wire.mac, dst=BROADCAST) / Dot1Q(vlan=7) / who_has(wire, psrc=of(number))[ARP]
+        return frame
+
     tries(
         wire,
         [
@@ -200,13 +228,16 @@ def test_arp_for_others(server: Server, link: Links, machine: Machine) -> None:
             (lambda n: who_has(wire, op=3, psrc=of(n)), "another operation", "Only a request (1) is answered."),
             (lambda n: changed(n, 1, 6), "another hardware's request", "Ethernet's number is 1."),
             (lambda n: changed(n, 3, 1), "another protocol's request", "IPv4's number is 0x0800."),
+            (lambda n: changed(n, 4, 8), "hardware addresses of 8 bytes", "Ethernet's have 6."),
+            (lambda n: changed(n, 5, 16), "protocol addresses of 16 bytes", "IPv4's have 4."),
             (lambda n: changed(n, 1, 1)[:-1], "a request one byte short", "Look how much has come."),
             (lambda n: who_has(wire, hwsrc=BROADCAST, psrc=of(n)), "a request from everybody", "Nobody is everybody."),
+            (lambda n: who_has(wire, hwsrc=GROUP, psrc=of(n)), "a request from a group", "A group asks nothing."),
             (to_stranger, "a frame to another machine", "It is marked PACKET_OTHERHOST."),
+            (tagged, "a request in VLAN 7", TAG),
         ],
         lambda frame: int(frame[ARP].pdst.rpartition(".")[2]) if ARP in frame else None,
     )
-    wire.receives_nothing_until(program.waits_for_next(), anything, what="an answer to what wants none")
 
 
 @points(4)
@@ -229,9 +260,14 @@ def test_echoes(server: Server, link: Links) -> None:
     """An echo request is answered: addresses change places, identifier, number and data come back as they are."""
     wire = link.on(IFACE)
     answers(server)
-    for number, data in ((1, b"ground"), (65535, b""), (0, bytes(range(256)))):
+    requests = ((1, b"ground"), (65535, b""), (0, bytes(range(256))))
+    for number, data in requests:
         wire.sends(packet(wire) / echo(data, number))
-        echoed(wire, data, number)
+    for number, data in requests:
+        answer = echoed(wire, data, number)
+        assert answer[IP].ttl > 0, (
+            "The reply's time to live is 0, which no packet may have (RFC 1122, section 3.2.1.7)."
+        )
 
 
 @points(7)
@@ -249,6 +285,7 @@ def test_sizes(server: Server, link: Links, rng: random.Random) -> None:
     contents.append(b"\xff\xff" + struct.pack("!H", 0x10000 - 0x4711 - len(contents)))
     for number, data in enumerate(contents):
         wire.sends(packet(wire) / echo(data, number))
+    for number, data in enumerate(contents):
         echoed(wire, data, number, hint=hint)
 
 
@@ -258,7 +295,7 @@ def test_sizes(server: Server, link: Links, rng: random.Random) -> None:
 def test_checksums(server: Server, link: Links, rng: random.Random) -> None:
     """What has a wrong checksum, in IP or in ICMP, is passed over in silence."""
     wire = link.on(IFACE)
-    program = answers(server)
+    answers(server)
     good = bytes(packet(wire) / echo(rng.randbytes(31)))
     place, bit = rng.randrange(42, len(good)), rng.randrange(8)
     flipped = good[:place] + bytes([good[place] ^ 1 << bit]) + good[place + 1 :]
@@ -274,11 +311,10 @@ def test_checksums(server: Server, link: Links, rng: random.Random) -> None:
         ],
         by_sequence,
     )
-    wire.receives_nothing_until(program.waits_for_next(), anything, what="an answer to what is damaged")
 
 
 @points(6)
-@needs("test_echoes")
+@needs("test_sizes")
 @read("RFC 894", "RFC 791, section 3.1, Total Length", "RFC 1122, section 3.2.1.8")
 def test_padding_and_options(server: Server, link: Links, rng: random.Random) -> None:
     """Where a packet ends its total length says, and where its header ends its header length."""
@@ -303,7 +339,7 @@ def test_padding_and_options(server: Server, link: Links, rng: random.Random) ->
 
 
 @points(7)
-@needs("test_checksums")
+@needs("test_checksums", "test_padding_and_options")
 @read("RFC 1122, section 3.2.1.3", "RFC 1122, section 3.2.2.6", "RFC 791, section 3.2")
 def test_not_for_us(server: Server, link: Links, machine: Machine) -> None:
     """What is for others or from nobody, cut short, a fragment, or no request is passed over in silence."""
@@ -311,6 +347,8 @@ def test_not_for_us(server: Server, link: Links, machine: Machine) -> None:
     program = answers(server)
     machine.promiscuous(IFACE)
     other, everybody = Ether(dst=STRANGER, src=wire.mac), Ether(dst=BROADCAST, src=wire.mac)
+    group, from_group = Ether(dst=GROUP, src=wire.mac), Ether(dst=wire.server_mac, src=GROUP)
+    tagged = Ether(dst=wire.server_mac, src=wire.mac) / Dot1Q(vlan=7)
     ip = IP(src=PEER, dst=HOST)
 
     def ask(number: int) -> Packet:
@@ -327,9 +365,22 @@ def test_not_for_us(server: Server, link: Links, machine: Machine) -> None:
             (lambda n: packet(wire, dst="255.255.255.255") / ask(n), "a packet to all", "Compare the destination."),
             (lambda n: other / ip / ask(n), "a frame to another machine", "It is marked PACKET_OTHERHOST."),
             (lambda n: everybody / ip / ask(n), "a frame to everybody", "A packet to one comes in a frame to one."),
+            (lambda n: group / ip / ask(n), "a frame to several machines", "It is marked PACKET_MULTICAST."),
+            (lambda n: tagged / ip / ask(n), "a frame of VLAN 7", TAG),
+            (lambda n: from_group / ip / ask(n), "a frame that a group has sent", "Who gets the answer?"),
             (lambda n: packet(wire, src="224.0.0.1") / ask(n), "a packet from a group", "A group sends nothing."),
             (lambda n: packet(wire, src="255.255.255.255") / ask(n), "a packet from everybody", "Who gets the answer?"),
             (lambda n: packet(wire, src="0.0.0.0") / ask(n), "a packet from nobody", "Who gets the answer?"),
+            (
+                lambda n: packet(wire, src="240.0.0.1") / ask(n),
+                "a packet from 240.0.0.1",
+                "No machine has that address.",
+            ),
+            (
+                lambda n: packet(wire, src="127.0.0.1") / ask(n),
+                "a packet from 127.0.0.1",
+                "That is each machine's own.",
+            ),
             (
                 lambda n: packet(wire, flags="MF") / ask(n),
                 "a first fragment",
@@ -337,11 +388,18 @@ def test_not_for_us(server: Server, link: Links, machine: Machine) -> None:
             ),
             (lambda n: packet(wire, frag=5) / ask(n), "a last fragment", "It does not begin with a header of ICMP."),
             (lambda n: packet(wire, len=500) / ask(n), "a packet of 500 bytes, it says", "Fewer have come."),
+            (lambda n: packet(wire, len=16) / ask(n), "a packet of 16 bytes, it says", "Its header alone has 20."),
             (lambda n: packet(wire, ihl=4) / ask(n), "a header of 16 bytes", "A header has 20 bytes at least."),
             (lambda n: packet(wire, version=5) / ask(n), "another version", "The version is 4."),
-            (lambda n: packet(wire, len=24) / ask(n), "half a message", "ICMP's header has 8 bytes."),
+            # Those four bytes have a right checksum.
+            (
+                lambda n: packet(wire, len=24) / echo(b"x", n, chksum=0xF7FF),
+                "half a message",
+                "ICMP's header has 8 bytes.",
+            ),
             (lambda n: packet(wire) / ICMP(type=0, id=1, seq=n) / b"x", "an echo reply", "A reply is not answered."),
             (lambda n: packet(wire) / stamp(n), "another request", "Only echo requests (8) are answered here."),
+            (lambda n: packet(wire) / echo(b"x", n, code=1), "a request of code 1", "An echo request has the code 0."),
             (lambda n: packet(wire, proto=6) / ask(n), "TCP", "The protocol is not ICMP's."),
         ],
         by_sequence,
@@ -352,19 +410,18 @@ def test_not_for_us(server: Server, link: Links, machine: Machine) -> None:
 @points(4)
 @needs("test_echoes")
 @read("ping(8)")
-def test_ping_of_the_kernel(server: Server, link: Links, rng: random.Random) -> None:
+def test_ping_of_the_kernel(server: Server, link: Links) -> None:
     """ping(8), with the other machine's kernel below it, gets all its answers."""
     wire = link.on(IFACE)
     wire.has_address(NETWORK)
     answers(server)
-    for size in (rng.randrange(16, MOST_DATA), MOST_DATA):
-        found = wire.runs("ping", "-n", "-c", "3", "-i", "0.01", "-W", "5", "-s", str(size), HOST)
-        assert found.status == 0, f"ping got no answer: {found.output}"
-        assert " 0% packet loss" in found.output, f"ping has not got all answers: {found.output}"
+    found = wire.runs("ping", "-n", "-c", "3", "-i", "0.01", "-W", "5", "-s", str(MOST_DATA), HOST)
+    assert found.status == 0, f"ping got no answer: {found.output}"
+    assert " 0% packet loss" in found.output, f"ping has not got all answers: {found.output}"
 
 
 @points(6)
-@needs("test_echoes")
+@needs("test_sizes")
 @read("RFC 768", "RFC 862", "recvfrom(2)")
 def test_udp_echo(server: Server, link: Links, scene: Scene, rng: random.Random) -> None:
     """A datagram to port 7 comes back, and a kernel finds it good: recvfrom(2) tells the same port and bytes."""
@@ -401,6 +458,13 @@ def test_udp_header(server: Server, link: Links, scene: Scene) -> None:
         frame: Packet = packet(wire, proto=17) / bytes(datagram(b"", source=number))[34:41]
         return frame
 
+    def number_of(frame: Packet) -> int | None:
+        if UDP in frame:
+            said = bytes(frame[UDP].payload)[:3]
+            return int(said) if said.isdigit() else int(frame[UDP].dport)
+        return int(frame[UDPerror].sport) if UDPerror in frame else None
+
+    hint_of_echoes = "Another echo would send the answer back, and so on for ever."
     tries(
         wire,
         [
@@ -409,11 +473,31 @@ def test_udp_header(server: Server, link: Links, scene: Scene) -> None:
                 "a wrong checksum",
                 "Sum up the pseudo header, too.",
             ),
-            (lambda n: datagram(b"short", source=n, len=7), "a datagram of 7 bytes, it says", "UDP's header has 8."),
-            (lambda n: datagram(b"long", source=n, len=500), "a datagram of 500 bytes, it says", "IP says fewer."),
+            (
+                lambda n: datagram(b"wrong", 9, source=n, chksum=0x1234),
+                "a wrong checksum, to a port where nobody listens",
+                "What is damaged may be another port's, or another machine's.",
+            ),
+            # Without a checksum it is the length alone that is wrong.
+            (
+                lambda n: datagram(b"short", source=n, len=7, chksum=0),
+                "a datagram of 7 bytes, it says",
+                "UDP's header has 8.",
+            ),
+            (
+                lambda n: datagram(b"long", source=n, len=500, chksum=0),
+                "a datagram of 500 bytes, it says",
+                "IP says fewer.",
+            ),
             (cut, "half a header", "UDP's header has 8 bytes."),
+            (lambda n: datagram(b"%d" % n, source=7), "a datagram that comes from port 7", hint_of_echoes),
+            (
+                lambda n: datagram(b"%d" % n, source=0),
+                "a datagram from port 0",
+                "That is no port: nobody gets the answer.",
+            ),
         ],
-        lambda frame: int(frame[UDP].dport) if UDP in frame else None,
+        number_of,
     )
 
     def comes_back(data: bytes) -> None:
@@ -429,6 +513,29 @@ def test_udp_header(server: Server, link: Links, scene: Scene) -> None:
     part = bytes(datagram(b"leng"))[34:]  # with its checksum
     wire.sends(packet(wire, proto=17) / (part + b"thy"))
     comes_back(b"leng")
+    rest = bytes(datagram(b"\0\0"))[40:42]  # the checksum; with it as the data all of it sums up to 0xFFFF
+    wire.sends(datagram(rest))
+    wire.receives_next(
+        lambda frame: UDP in frame and frame[UDP].chksum == 0xFFFF,
+        what="a datagram whose checksum is 0xFFFF",
+        whose=anything,
+        hint="A checksum that comes out as 0 is sent as 0xFFFF: 0 means that there is none.",
+    )
+    sent = bytes(packet(wire, options=[IPOption_NOP()] * 8) / UDP(sport=4711, dport=9) / b"quoted")
+    wire.sends(sent)
+
+    def quotes(frame: Packet) -> bool:
+        if ICMP not in frame:
+            return False
+        message = bytes(frame)[14 + 4 * frame[IP].ihl :]
+        return (message[0], message[1], message[8:44]) == (3, 3, sent[14:50]) and right(frame)
+
+    wire.receives_next(
+        quotes,
+        what="port unreachable, with all 28 bytes of the header that came, and 8 more",
+        whose=anything,
+        hint="The header that came may have options: how long it is it says itself.",
+    )
     wire.has_address(NETWORK)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.settimeout(scene.deadlines.default)
@@ -452,8 +559,10 @@ def test_pings_the_kernel(server: Server, link: Links) -> None:
     """The program pings the other machine's kernel: it asks for its address, sends three requests, and sums up."""
     wire = link.on(IFACE)
     wire.has_address(NETWORK)
-    program = pings(server)
+    program = pings(server, "--timeout", "10")
     program.exits(0)
+    for number in range(1, 4):
+        pinged(wire, number)
     lines = program.stdout.splitlines()
     assert len(lines) == 5, f"Five lines are expected: where it is, three answers, the sum. It printed: {lines}"
     where, total = re.fullmatch(IS_AT, lines[0]), re.fullmatch(TOTAL, lines[-1])
@@ -512,9 +621,9 @@ def reply_to(link: Link, request: Packet, **fields: Any) -> Packet:
     """Return the reply to an echo request; with `fields` of ICMP or IP, or `data`, another one."""
     message = request[ICMP]
     data = fields.pop("data", bytes(message.payload)[: request[IP].len - 28])
-    source = fields.pop("src", PEER)
+    ip = IP(src=fields.pop("src", PEER), dst=fields.pop("dst", HOST))
     icmp = ICMP(**{"type": 0, "id": message.id, "seq": message.seq, **fields})
-    frame: Packet = Ether(src=link.mac, dst=link.server_mac) / IP(src=source, dst=HOST) / icmp / data
+    frame: Packet = Ether(src=link.mac, dst=link.server_mac) / ip / icmp / data
     return frame
 
 
@@ -527,23 +636,32 @@ def test_resolves(server: Server, link: Links, scene: Scene) -> None:
     frames = [
         (bytes(is_at(wire, STRANGER, psrc=OTHER)), "where somebody else is"),
         (bytes(is_at(wire, STRANGER, hwdst=STRANGER, pdst=OTHER)), "an answer to somebody else"),
+        (bytes(is_at(wire, STRANGER, hwdst=STRANGER)), "an answer to another hardware address"),
+        (bytes(is_at(wire, STRANGER, pdst=OTHER)), "an answer to another address"),
+        (bytes(is_at(wire, GROUP)), "an answer that says a group's address"),
         (bytes(who_has(wire, PEER, hwsrc=STRANGER)), "a stranger's gratuitous request"),
+        (bytes(who_has(wire, hwsrc=STRANGER, hwdst=wire.server_mac)), "a stranger's request in the target's name"),
         (bytes(is_at(wire)), "the answer"),
     ]
-    program = pings(server, "--count", "1", "--timeout", in_time(scene))
+    patience = in_time(scene)
+    program = pings(server, "--count", "1", "--size", str(MOST_DATA), "--timeout", patience)
     hint = "Without an answer it asks again after --timeout, three times in all."
     asked(wire, hint=hint)
     asked(wire, hint=hint)
     for frame, what in frames:
         wire.sends(frame, note=what)
-    request = pinged(wire, 1, hint="The answer has our address as the sender, and the program's as the target.")
+    hint = "The answer is a reply whose sender is the target, and whose target is the program, by both addresses."
+    request = pinged(wire, 1, size=MOST_DATA, hint=hint)
     wire.sends(reply_to(wire, request))
     program.exits(0)
+    assert program.seconds > 0.95 * float(patience), (
+        f"It asked a second time before --timeout, {patience} s, was over: all of it took {program.seconds:.3f} s."
+    )
 
 
 @points(5)
 @needs("test_resolves")
-@read("RFC 826, Packet Reception", "RFC 5227, section 1.3")
+@read("RFC 826, Packet Reception", "RFC 5227, section 5")
 def test_is_not_poisoned(server: Server, link: Links) -> None:
     """Once it knows where the target is, nobody changes that by an answer to which there was no question."""
     wire = link.on(IFACE)
@@ -554,7 +672,7 @@ def test_is_not_poisoned(server: Server, link: Links) -> None:
     poison = (
         (is_at(wire, STRANGER), "an unasked reply"),
         (who_has(wire, PEER, hwsrc=STRANGER), "a gratuitous request"),
-        (who_has(wire, HOST, hwsrc=wire.mac), "a request, which is answered"),
+        (who_has(wire, HOST, hwsrc=STRANGER), "a request, which is answered"),
     )
     for number in range(1, 5):
         request = pinged(wire, number, hint=hint)
@@ -562,7 +680,10 @@ def test_is_not_poisoned(server: Server, link: Links) -> None:
             frame, what = poison[number - 1]
             wire.sends(frame, note=what)
             if frame.pdst == HOST and frame.op == 1:
-                told(wire, hint="While it waits it answers as well: else nobody could answer it.")
+                told(wire, at=STRANGER, hint="While it waits it answers as well: else nobody could answer it.")
+        else:
+            wire.sends(packet(wire) / echo(b"and you?"))
+            echoed(wire, b"and you?", hint="While it waits it answers as the host does.")
         wire.sends(reply_to(wire, request))
     program.exits(0)
 
@@ -578,6 +699,7 @@ def test_believes_no_other_reply(server: Server, link: Links, rng: random.Random
     asked(wire)
     wire.sends(is_at(wire))
     request = pinged(wire, 1, size=size, hint=f"--size {size} is the size of the data.")
+    began = time.monotonic()
     data = bytes(request[ICMP].payload)[:size]
     for frame, what in (
         (reply_to(wire, request, src=OTHER), "of somebody else"),
@@ -585,13 +707,20 @@ def test_believes_no_other_reply(server: Server, link: Links, rng: random.Random
         (reply_to(wire, request, seq=2), "with another number"),
         (reply_to(wire, request, data=bytes([data[0] ^ 1]) + data[1:]), "with other data"),
         (reply_to(wire, request, data=data[:-1]), "with less data"),
-        (reply_to(wire, request, chksum=0x1234), "with a wrong checksum"),
+        (reply_to(wire, request, data=data + b"x"), "with more data"),
+        (reply_to(wire, request, dst=OTHER), "to another address"),
+        (reply_to(wire, request, chksum=request[ICMP].chksum), "with the request's checksum"),
         (reply_to(wire, request, type=3, code=1), "that is none: unreachable"),
     ):
         wire.sends(frame, note=f"a reply {what}")
         program.settles(hint=f"A reply {what} has come, and was taken for the answer.")
+    waited = 1e3 * (time.monotonic() - began)
     wire.sends(reply_to(wire, request))
     program.exits(0)
+    line = re.search(rf"^{size} bytes from 198\.51\.100\.2: seq=1 time=(\d+\.\d+) ms$", program.stdout, re.MULTILINE)
+    assert line, f"The answer's line begins with `{size} bytes from {PEER}: seq=1 `: {program.stdout!r}"
+    least, most = 0.9 * waited, 1e3 * program.seconds
+    assert least < float(line[1]) < most, f"It took from {least:.0f} to {most:.0f} ms, not: {line[0]!r}."
     assert "1 sent, 1 received, 0% lost" in program.stdout, f"One was sent, one received: {program.stdout!r}"
 
 
@@ -602,38 +731,46 @@ def test_counts_what_is_lost(server: Server, link: Links, scene: Scene) -> None:
     """What is not answered in --timeout is lost, and said to be; an answer that comes too late is no answer."""
     wire = link.on(IFACE)
     there = bytes(is_at(wire))
-    program = pings(server, "--count", "3", "--timeout", in_time(scene))
+    program = pings(server, "--count", "6", "--timeout", in_time(scene))
     asked(wire)
     wire.sends(there, note="where we are")
     late = bytes(reply_to(wire, pinged(wire, 1)))
     second = pinged(wire, 2, hint="The next request is sent when the time of the one before is up.")
     wire.sends(late, note="the answer to the first, too late")
+    wire.sends(packet(wire) / echo(b"do you wait?"))
+    echoed(wire, b"do you wait?", hint="An answer that comes too late is none: it still waits for that to the second.")
     wire.sends(reply_to(wire, second))
-    pinged(wire, 3)
+    for number in range(3, 7):
+        wire.sends(reply_to(wire, pinged(wire, number, hint="The next request is sent when the reply has come.")))
     program.exits(0)
     lines = program.stdout.splitlines()
-    assert lines[-1].startswith("3 sent, 1 received, 67% lost; "), f"One of three was answered in time: {lines[-1]!r}."
-    answered = [line for line in lines if re.fullmatch(LINE, line)]
-    assert len(answered) == 1, f"One of three was answered in time: {answered!r}."
-    assert "seq=2 " in answered[0], f"The second was the one that was answered in time: {answered!r}."
+    assert len(lines) == 8, f"There is a line for each of the six requests, answered or not: {lines!r}."
+    assert lines[-1].startswith("6 sent, 5 received, 17% lost; "), f"Five of six were answered in time: {lines[-1]!r}."
+    found = [match for match in (re.fullmatch(LINE, line) for line in lines) if match]
+    assert [match[1] for match in found] == list("23456"), f"All but the first were answered in time: {lines!r}."
+    times, total = [float(match[2]) for match in found], re.fullmatch(TOTAL, lines[-1])
+    assert total and abs(float(total[6]) - sum(times) / 5) < 0.002, (
+        f"The average is that of the five replies, {sum(times) / 5:.3f} ms: {lines[-1]!r}."
+    )
 
 
 @points(3)
 @needs("test_resolves")
 @read("RFC 1122, section 2.3.2.1", "ping(8), EXIT")
-def test_nobody_answers(server: Server, link: Links) -> None:
+def test_nobody_answers(server: Server, link: Links, scene: Scene) -> None:
     """Where nobody has the address, or nothing is answered, the program says `i/o timeout`, exit status 3."""
     wire = link.on(IFACE)
     program = pings(server, "--timeout", str(PATIENCE))
     for _ in range(3):
         asked(wire)
-    program.exits(TIMED_OUT)
+    program.exits(TIMED_OUT, within=1.5, hint=f"It asks three times, and waits for {PATIENCE} s each time.")
     program.prints_one_line(matching=r"arp-ping: .*i/o timeout.*")
-    program = pings(server, "--timeout", str(PATIENCE), "--count", "1")
+    program = pings(server, "--timeout", in_time(scene, waits=3), "--count", "1", "--size", "0")
     asked(wire)
-    wire.sends(is_at(wire))
-    pinged(wire, 1)
-    program.exits(TIMED_OUT)
+    with wire.flooded([is_at(wire, STRANGER, psrc=OTHER)], "news of somebody else"):
+        wire.sends(is_at(wire))
+        pinged(wire, 1, size=0)
+        program.exits(TIMED_OUT, hint="The time is for the whole wait: each frame that comes leaves less of it.")
     program.prints_one_line(matching=r"arp-ping: .*i/o timeout.*")
     total = program.stdout.splitlines()[-1]
     assert total == "1 sent, 0 received, 100% lost", f"Nothing was answered, so there are no times: {total!r}."
@@ -645,7 +782,7 @@ def test_nobody_answers(server: Server, link: Links) -> None:
 def test_begins_and_ends(server: Server, link: Links) -> None:
     """Wrong usage is told apart from what the kernel refuses; SIGTERM ends the program within a second."""
     there = ("--interface", IFACE, "--address")
-    for arguments, status, hint in (
+    cases = (
         (("--interface", IFACE), 2, "The address has to be given."),
         (("--address", HOST), 2, "The interface has to be given."),
         ((*there, "198.51.100.256"), 2, "That is no address."),
@@ -655,8 +792,8 @@ def test_begins_and_ends(server: Server, link: Links) -> None:
         ((*there, HOST, "--size", str(MOST_DATA + 1), PEER), 2, f"A frame has room for {MOST_DATA} bytes."),
         ((*there, HOST, "--count", "0", PEER), 2, "None is no count."),
         (("--interface", "eth9", "--address", HOST), 1, "The kernel knows no such interface."),
-    ):
-        wrong = server.run(*arguments)
+    )
+    for wrong, (_, status, hint) in zip([server.run(*arguments) for arguments, _, _ in cases], cases, strict=True):
         wrong.exits(status=status, hint=hint)
         wrong.prints_one_line(matching=r"arp-ping: .+", hint=hint)
     wire = link.on(IFACE)
