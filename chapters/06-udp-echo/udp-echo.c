@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "address.h"
 #include "report.h"
@@ -141,7 +142,7 @@ static int socket_open(const union address *address)
     */
 }
 
-/* Makes DATAGRAM ready for the next recvmsg(2): the kernel overwrites the lengths with what it has used. */
+/* Makes DATAGRAM ready for the next recvmsg(2): the last one has left its own lengths in it. */
 static void datagram_prepare(struct datagram *datagram)
 {
     datagram->data.iov_len = datagram->room;
@@ -174,9 +175,9 @@ static int receive(int fd, struct datagram *datagram)
 }
 
 /* Lets the answer in DATAGRAM go from the address that the question went to. The control message that came
- * with it says so already, for in in_pktinfo and in6_pktinfo what a datagram was sent to stands where
- * sendmsg(2) looks for what to send from. Only the interface is taken out: which way an answer goes is for
- * the routes to say. */
+ * with it says so already: the local address of a datagram (ipi_spec_dst, ipi6_addr) is where sendmsg(2)
+ * looks for what to send from. Only the interface is taken out: which way an answer goes is for the routes to
+ * say, unless the address means nothing without it. */
 static void keep_address(struct datagram *datagram)
 {
     /* BEGIN SOLUTION */
@@ -187,7 +188,10 @@ static void keep_address(struct datagram *datagram)
         if (message->cmsg_level == IPPROTO_IP && message->cmsg_type == IP_PKTINFO) {
             memcpy(CMSG_DATA(message) + offsetof(struct in_pktinfo, ipi_ifindex), &any, sizeof any);
         } else if (message->cmsg_level == IPPROTO_IPV6 && message->cmsg_type == IPV6_PKTINFO) {
-            memcpy(CMSG_DATA(message) + offsetof(struct in6_pktinfo, ipi6_ifindex), &any, sizeof any);
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(message), sizeof info);
+            info.ipi6_ifindex = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? info.ipi6_ifindex : 0;
+            memcpy(CMSG_DATA(message), &info, sizeof info);
         }
     }
     /* END SOLUTION */
@@ -206,7 +210,8 @@ static bool answer(int fd, struct datagram *datagram)
     if (sendmsg(fd, &datagram->header, MSG_DONTWAIT) >= 0) {
         return true;
     }
-    return report("sendmsg", address_format("udp", &datagram->peer, peer, sizeof peer), errno);
+    int error = errno; /* address_format makes calls of its own */
+    return report("sendmsg", address_format("udp", &datagram->peer, peer, sizeof peer), error);
     /* END SOLUTION */
     /* STARTER:
     (void)fd; // sendmsg(2), to where it came from
@@ -284,11 +289,17 @@ static sigset_t prepare_counters(void)
 static void print_wanted(const struct counters *counters)
 {
     /* BEGIN SOLUTION */
-    if (counters_wanted != 0) {
-        counters_wanted = 0;
-        fprintf(stderr, "%s: received %lu, echoed %lu, truncated %lu, unsent %lu\n", program_name,
-                counters->received, counters->echoed, counters->truncated, counters->unsent);
+    const struct timespec at_once = {0};
+    sigset_t usr1;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    /* A signal is pending yet if ppoll(2) had something to return for, and has let none in. */
+    if (counters_wanted == 0 && sigtimedwait(&usr1, NULL, &at_once) != SIGUSR1) {
+        return;
     }
+    counters_wanted = 0;
+    fprintf(stderr, "%s: received %lu, echoed %lu, truncated %lu, unsent %lu\n", program_name,
+            counters->received, counters->echoed, counters->truncated, counters->unsent);
     /* END SOLUTION */
     /* STARTER:
     (void)counters; // udp-echo: received N, echoed N, truncated N, unsent N

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "report.h"
+
 enum { NS_PER_S = 1000000000 };
 
 /* A message that is waited for: which, and when its transmissions went out. */
@@ -26,14 +28,22 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-int client_connect(struct client *client, const struct addrinfo *address)
+void client_begin(struct client *client, const struct addrinfo *address)
 {
     union address server = {.any = {0}};
     memcpy(&server, address->ai_addr, address->ai_addrlen);
     address_format("udp", &server, client->server, sizeof client->server);
+    client->statistics = (struct statistics){0};
+}
+
+int client_connect(struct client *client, const struct addrinfo *address)
+{
     /* BEGIN SOLUTION */
     client->fd = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (client->fd < 0) {
+        if (errno != EAFNOSUPPORT) { /* a machine without IPv6; all else is about this program */
+            die("socket", "SOCK_DGRAM", errno);
+        }
         return -errno;
     }
     if (connect(client->fd, address->ai_addr, address->ai_addrlen) < 0) {
@@ -44,6 +54,7 @@ int client_connect(struct client *client, const struct addrinfo *address)
     return 0;
     /* END SOLUTION */
     /* STARTER:
+    (void)address;
     client->fd = -1; // socket(2) with SOCK_DGRAM, connect(2)
     return -ENOSYS;
     */
@@ -56,11 +67,15 @@ static int send_once(struct client *client, struct question *question)
     struct message message = {client->session, question->number, question->transmissions + 1};
     message_write(&message, client->bytes, client->size);
     question->sent_at[question->transmissions++] = now_ns();
-    client->statistics.sent++;
-    if (send(client->fd, client->bytes, client->size, 0) < 0 && errno != ENOBUFS) {
-        return -errno; /* perhaps about what was sent earlier: ECONNREFUSED waits for the next call */
+    /* Not to sleep: a send that waits for room would use up the time, and know no end of it. */
+    if (send(client->fd, client->bytes, client->size, MSG_DONTWAIT) >= 0) {
+        client->statistics.sent++;
+        return 0;
     }
-    return 0; /* with ENOBUFS it was lost before the wire, and not after: it will be sent again */
+    if (errno == EAGAIN || errno == ENOBUFS) {
+        return 0; /* there is no room: lost before the wire, and not after, it will be sent again */
+    }
+    return -errno; /* perhaps about what was sent earlier: ECONNREFUSED waits for the next call */
     /* END SOLUTION */
     /* STARTER:
     question->sent_at[question->transmissions++] = now_ns(); // message_write, send(2), and count
@@ -69,20 +84,20 @@ static int send_once(struct client *client, struct question *question)
 }
 
 /* BEGIN SOLUTION */
-/* Sleeps until there may be something to receive, or an error to fetch. Returns 1 then, 0 when UNTIL has
- * come, -errno if ppoll fails. */
-static int wait_until(int fd, int64_t until)
+/* Sleeps until there may be something to receive, or an error to fetch. Returns true then, false when UNTIL
+ * has come. */
+static bool wait_until(int fd, int64_t until)
 {
     const int64_t left = until - now_ns();
     if (left <= 0) {
-        return 0;
+        return false;
     }
     struct pollfd polled = {.fd = fd, .events = POLLIN};
     const struct timespec limit = {.tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S};
     if (ppoll(&polled, 1, &limit, NULL) < 0 && errno != EINTR) {
-        return -errno;
+        die("ppoll", "socket", errno);
     }
-    return 1; /* also when the time was up: the next call will say so */
+    return true; /* also when the time was up: the next call will say so */
 }
 
 /* Looks at the LENGTH bytes that have come. Returns true if they answer QUESTION. */
@@ -91,7 +106,7 @@ static bool is_answer(struct client *client, const struct question *question, si
     struct message message;
     if (!message_read(&message, client->bytes, length, client->size) || message.session != client->session ||
         message.number == 0 || message.number > question->number || message.transmission == 0 ||
-        message.transmission > TRIES_LIMIT) {
+        message.transmission > client->tries) {
         client->statistics.strange++;
         return false;
     }
@@ -113,12 +128,11 @@ static bool is_answer(struct client *client, const struct question *question, si
 /* END SOLUTION */
 /* STARTER: */
 /* Waits for the answer to QUESTION until UNTIL. Returns 1 when it is there, 0 when the time is up, -errno if
- * the server, or somebody on the way, has said that there will be none. */
+ * the server, or somebody on the way, has said that there will be none, and the kernel has passed it on. */
 static int await_answer(struct client *client, const struct question *question, int64_t until)
 {
     /* BEGIN SOLUTION */
-    int waited = 0;
-    while ((waited = wait_until(client->fd, until)) > 0) {
+    while (wait_until(client->fd, until)) {
         ssize_t n = recv(client->fd, client->bytes, sizeof client->bytes, MSG_DONTWAIT);
         if (n >= 0 && is_answer(client, question, (size_t)n)) {
             return 1;
@@ -127,7 +141,7 @@ static int await_answer(struct client *client, const struct question *question, 
             return -errno;
         }
     }
-    return waited;
+    return 0;
     /* END SOLUTION */
     /* STARTER:
     (void)client; // ppoll(2) until UNTIL, recv(2): an answer, a late one, a stranger's, an error?

@@ -27,12 +27,15 @@ struct client {
     unsigned char bytes[LARGEST + 1]; /* of the datagram at hand; one more, so that a longer one shows */
 };
 
-/* Connects a new socket to ADDRESS. Returns 0, or -errno; nothing is sent in either case. */
+/* From now on `server` and `statistics` are about the server at ADDRESS. */
+void client_begin(struct client *client, const struct addrinfo *address);
+
+/* Connects a new socket to ADDRESS. Returns 0, and the caller closes `fd`; or -errno. Nothing is sent in
+ * either case. Ends the program if it cannot have a socket. */
 int client_connect(struct client *client, const struct addrinfo *address);
 
-/* Asks COUNT messages. Returns 0 if all of them were asked, answered or not; -errno of what made it end
- * early.
- */
+/* Asks COUNT messages, prints a line for each, and sleeps until all are answered or given up. Returns 0 if
+ * all of them were asked, answered or not; -errno of what made it end early. */
 int client_ask_all(struct client *client, uint32_t count);
 
 #endif

@@ -1,5 +1,6 @@
 #include "statistics.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 void statistics_answer(struct statistics *statistics, int64_t round_trip_ns)
@@ -20,7 +21,7 @@ void statistics_answer(struct statistics *statistics, int64_t round_trip_ns)
     */
 }
 
-bool statistics_print(const struct statistics *statistics)
+int statistics_print(const struct statistics *statistics)
 {
     /* BEGIN SOLUTION */
     const double percent =
@@ -33,10 +34,13 @@ bool statistics_print(const struct statistics *statistics)
                (double)statistics->sum_ns / 1e6 / (double)statistics->answered,
                (double)statistics->longest_ns / 1e6);
     }
-    return fflush(stdout) == 0 && ferror(stdout) == 0; /* the second tells of lines before */
+    if (fflush(stdout) != 0) {
+        return -errno;
+    }
+    return ferror(stdout) == 0 ? 0 : -EIO; /* a line before could not be written; why, stdio does not keep */
     /* END SOLUTION */
     /* STARTER:
     printf("%lu messages\n", statistics->messages); // and what has become of them: see the contract
-    return fflush(stdout) == 0;
+    return fflush(stdout) == 0 ? 0 : -errno;
     */
 }

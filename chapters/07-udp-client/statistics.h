@@ -2,12 +2,11 @@
 #ifndef STATISTICS_H
 #define STATISTICS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct statistics {
     unsigned long messages;
-    unsigned long sent;     /* datagrams: every transmission of every message */
+    unsigned long sent;     /* datagrams: every transmission that the kernel took */
     unsigned long answered; /* messages */
     unsigned long lost;     /* messages */
     unsigned long late;     /* answers to what had been answered already, or given up */
@@ -20,7 +19,8 @@ struct statistics {
 /* Takes note of an answer that took so long. */
 void statistics_answer(struct statistics *statistics, int64_t round_trip_ns);
 
-/* Prints the summary on standard output. Returns false if it cannot be written. */
-bool statistics_print(const struct statistics *statistics);
+/* Prints the summary on standard output. Returns 0, or -errno if it, or what was printed before it, cannot be
+ * written. */
+int statistics_print(const struct statistics *statistics);
 
 #endif

@@ -24,7 +24,7 @@ const char *target_parse(struct target *target, const char *text)
     }
     const char *host = text + 4;
     const char *colon = strrchr(host, ':');
-    if (colon == NULL) {
+    if (colon == NULL || host[strlen(host) - 1] == ']') {
         return "there is no port";
     }
     size_t length = (size_t)(colon - host);
@@ -36,8 +36,8 @@ const char *target_parse(struct target *target, const char *text)
         host++;
         length -= 2;
     }
-    if (!brackets && memchr(host, ':', length) != NULL) {
-        return "an IPv6 address stands in brackets";
+    if (brackets != (memchr(host, ':', length) != NULL)) {
+        return "an IPv6 address, and nothing else, stands in brackets";
     }
     if (!take(target->host, sizeof target->host, host, length)) {
         return "there is no host, or one that is too long";

@@ -102,13 +102,16 @@ static int ask_somewhere(struct client *client, const struct options *options,
     int result = -EADDRNOTAVAIL;
     /* BEGIN SOLUTION */
     for (const struct addrinfo *address = addresses; address != NULL; address = address->ai_next) {
-        client->statistics = (struct statistics){0};
-        result = client_connect(client, address);
-        if (result < 0) {
-            continue;
+        const int connected = client_connect(client, address);
+        if (connected < 0 && client->statistics.messages > 0) {
+            continue; /* that another one refused is more worth telling */
         }
-        result = client_ask_all(client, options->count);
-        close(client->fd);
+        client_begin(client, address);
+        result = connected;
+        if (connected == 0) {
+            result = client_ask_all(client, options->count);
+            close(client->fd);
+        }
         if (result == 0 || client->statistics.answered > 0) {
             break;
         }
@@ -116,6 +119,7 @@ static int ask_somewhere(struct client *client, const struct options *options,
     return result;
     /* END SOLUTION */
     /* STARTER:
+    client_begin(client, addresses);
     result = client_connect(client, addresses); // and if this one refuses, and there is another?
     return result < 0 ? result : client_ask_all(client, options->count);
     */
@@ -132,8 +136,9 @@ static int run(struct client *client, const struct options *options)
     }
     int result = ask_somewhere(client, options, addresses);
     freeaddrinfo(addresses);
-    if (!statistics_print(&client->statistics)) {
-        report("write", "standard output", errno);
+    error = statistics_print(&client->statistics);
+    if (error < 0) {
+        report("write", "standard output", -error);
         return EXIT_FAILURE;
     }
     /* BEGIN SOLUTION */

@@ -36,8 +36,8 @@ UNFLUSHED = (
 )
 NO_LISTENER = "It has no socket either on which it could hear anybody: it has not come to listen(2) or bind(2)."
 READY_LINE = (
-    "ADDRESS is tcp:HOST:PORT, or tcp:[HOST]:PORT for IPv6, or packet:INTERFACE on the link; nothing else may be "
-    "printed on stdout."
+    "ADDRESS is tcp:HOST:PORT, or tcp:[HOST]:PORT for IPv6, with udp: in place of tcp: for datagrams, or "
+    "packet:INTERFACE on the link; nothing else may be printed on stdout."
 )
 DEAF = (
     "A handler must make the blocked call return: without SA_RESTART it fails with EINTR, and the loop around it then "

@@ -212,7 +212,7 @@ class Plugin:
         except InfraError as error:
             verdict.outcome, verdict.message, verdict.why = "infra", str(error), ""
         if verdict.outcome != "pass":
-            extra["steps"] = [step.as_dict() for step in scene.steps.steps]
+            extra["steps"] = scene.steps.as_dicts()
         return extra
 
     @pytest.hookimpl(wrapper=True)

@@ -22,6 +22,13 @@ MUCH_MEMORY = 64 << 20  # bytes, a quarter of what a program may have: worth a w
 LAST_CALLS = 16  # are looked through for what went wrong with a peer
 
 
+def hears(found: Body) -> bool:
+    """Tell whether somebody can reach a program by this socket: it listens, or is bound as one that has no LISTEN."""
+    if found["kind"] == "packet":
+        return bool(found["protocol"])
+    return bool(found["state"] == "LISTEN" or (found["kind"].startswith("udp") and found["local"]["port"]))
+
+
 class Program:
     """One program in the server machine."""
 
@@ -319,9 +326,7 @@ class Program:
 
     def _fail_not_ready(self, command: str, patience: float, hint: str) -> None:
         facts = self.call("facts")
-        listens = any(found["state"] == "LISTEN" for found in facts["sockets"])
-        hears = any(found["kind"] == "packet" and found["protocol"] for found in facts["sockets"])
-        why = mistakes.UNFLUSHED if listens or hears else mistakes.NO_LISTENER
+        why = mistakes.UNFLUSHED if any(map(hears, facts["sockets"])) else mistakes.NO_LISTENER
         message = "The server did not print its ready line."
         if facts["rss_bytes"] >= MUCH_MEMORY:
             taken = facts["rss_bytes"] >> 20

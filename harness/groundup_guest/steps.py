@@ -45,6 +45,10 @@ class Step:
         return {"n": self.n, "actor": self.actor, "text": self.text, "detail": self.detail, "failed": self.failed}
 
 
+MOST = 120
+"""Steps of one test that are reported."""
+
+
 @dataclass(slots=True)
 class Steps:
     """The steps of one test, in order."""
@@ -52,6 +56,11 @@ class Steps:
     steps: list[Step] = field(default_factory=list)
     program_is_client: bool = False
     """Then the test plays the server, and what is said of "the server" is said of "the program"."""
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Return them as the protocol carries them; of very many the first and the last, for its lines have a limit."""
+        shown = self.steps if len(self.steps) <= MOST else [*self.steps[: MOST // 2], *self.steps[-MOST // 2 :]]
+        return [step.as_dict() for step in shown]
 
     def add(self, actor: str, text: str, detail: str = "") -> Step:
         """Note a step; return it, so that what comes of it can be added."""

@@ -26,6 +26,8 @@ def compare(expected: bytes, received: bytes) -> str:
             "It was cut: recvmsg(2) throws away what does not fit into the buffer, and says so only by MSG_TRUNC in "
             "msg_flags."
         )
+    if len(received) > len(expected) and received.startswith(expected):
+        return "More came back than was sent: recvmsg(2) returns how many bytes of the buffer the datagram has filled."
     return mistakes.compare(expected, received)
 
 
@@ -47,9 +49,12 @@ class Datagrams:
         self._socket.sendto(data, self._to)
         self._scene.steps.add("peer", f"sent a datagram of {count(len(data), 'byte')}", preview(data))
 
-    def receives(self, data: bytes, *, hint: str = "") -> None:
-        """Expect one datagram, which holds exactly these bytes and comes from the address that was sent to."""
-        received = self.receives_any(hint=hint)
+    def receives(self, data: bytes, *, hint: str = "", none: str = "") -> None:
+        """Expect one datagram, which holds exactly these bytes and comes from the address that was sent to.
+
+        `none` is the hint where no datagram comes at all.
+        """
+        received = self.receives_any(hint=none or hint)
         if received != data:
             step = self._scene.steps.steps.pop()
             self._scene.steps.fail(
@@ -74,7 +79,8 @@ class Datagrams:
             self._scene.steps.fail(
                 "peer", f"expected a datagram, but: {error.strerror}", "Nobody listens at the server's port.", hint
             )
-        if source[:2] != self._to:
+        host, port = self._to
+        if source[:2] != (host.partition("%")[0], port):  # Python leaves out the interface of fe80::…%eth0
             self._scene.steps.fail(
                 "peer",
                 f"expected an answer from {self.remote.text}, but it came from {Address('udp', *source[:2]).text}",

@@ -13,6 +13,8 @@ from groundup_guest.scene import Scene
 from groundup_guest.steps import count, preview, said
 
 LARGEST = 1 << 16
+MANY = 1000
+"""So many datagrams no program has reason to send in one test; a list of all that a flood brings would fill memory."""
 LOOK_SECONDS = 0.05
 """How often it is asked whether a program that has sent nothing yet still runs."""
 
@@ -71,18 +73,18 @@ class Responder:
 
     def echoes_to_the_end(self, program: Program) -> list[Datagram]:
         """Send back whatever comes until the program ends."""
-        found = []
+        found: list[Datagram] = []
         while (datagram := self._next(program)) is not None:
-            found.append(datagram)
+            self._keep(found, datagram)
             self._socket.sendto(datagram.data, datagram.source)
         self._scene.steps.add("peer", f"received {count(len(found), 'datagram')}, and sent them back")
         return found
 
     def receives_to_the_end(self, program: Program) -> list[Datagram]:
         """Take whatever comes until the program ends, and be silent."""
-        found = []
+        found: list[Datagram] = []
         while (datagram := self._next(program)) is not None:
-            found.append(datagram)
+            self._keep(found, datagram)
         self._scene.steps.add("peer", f"received {count(len(found), 'datagram')}, and said nothing")
         return found
 
@@ -103,6 +105,15 @@ class Responder:
         """Receive no more: from now on this machine answers that nobody has this port."""
         self._socket.close()
         self._scene.steps.add("peer", f"has left {self.target()}: its port is unreachable now")
+
+    def _keep(self, found: list[Datagram], datagram: Datagram) -> None:
+        found.append(datagram)
+        if len(found) > MANY:
+            self._scene.steps.fail(
+                "peer",
+                f"expected the program to end, but received {count(MANY, 'datagram')}, and more come",
+                "The program sends without end.",
+            )
 
     def _ready(self, seconds: float) -> bool:
         poller = select.poll()

@@ -11,13 +11,18 @@ from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from groundup_guest.scene import Scene
 from groundup_guest.testing import Machine, Program, Server, Udp, Wire, needs, points, read
 
 LARGEST = 65507
 SECOND = {4: "192.0.2.9", 6: "2001:db8::9"}
 """Addresses that the server machine gets beside its own."""
+LINK_LOCAL = "fe80::5054:ff:fe00:1%eth0"
+"""The address that the server machine has made of its eth0's own, as the client machine writes it (RFC 4007)."""
 ELSEWHERE = "198.51.100.7"
 """An address to which the server machine has no route."""
+QUEUE = 16
+"""How many datagrams wait at a time for a server that is asked for its counters."""
 COUNTERS = r"udp-echo: received (\d+), echoed (\d+), truncated (\d+), unsent (\d+)"
 
 
@@ -42,22 +47,38 @@ def echo_frame(wire: Wire, port: int) -> Packet:
     return next(packet for packet in reversed(wire.capture().udp(port)) if packet[UDP].sport == port)
 
 
+def comes_by_the_other_link(program: Program, udp: Udp, wire: Wire, scene: Scene) -> None:
+    """Expect an answer over eth0 to what has come over eth1, which does not lead back to its sender."""
+    peer = udp.socket(program)
+    peer.sends(b"which way?")
+    peer.receives(b"which way?")
+    question = wire.capture().udp(to=program.address.port)[-1]
+    question[Ether].dst = scene.settings.macs["eth1"]
+    wire.injects(question, link="eth1")
+    peer.receives(
+        b"which way?",
+        none="The control message names the interface by which a datagram came. Sent back as it is, that forces the "
+        "answer out there, past the routing table: set it to 0.",
+    )
+
+
 @points(12)
 @read("socket(2), SOCK_DGRAM", "bind(2)", "recvmsg(2)", "sendmsg(2)", "getsockname(2)")
 def test_echoes(server: Server, udp: Udp, rng: random.Random) -> None:
     """A datagram comes back with the same bytes, over IPv4 and over IPv6, and then the next one does."""
-    program = server.start("--port", "0")
-    assert program.address.kind == "udp", f"The ready line names {program.address}, which is no UDP address."
-    assert program.address.port != 0, "The ready line shows port 0: getsockname(2) tells which one the kernel chose."
-    hint = (
+    nobody = (
         "One AF_INET6 socket bound to :: serves both, if IPV6_V6ONLY is off. The port of an address is in network byte "
         "order: htons(3) on the way in, ntohs(3) on the way out."
     )
-    for family in (6, 4):
+    wild = "The ready line shows port 0: getsockname(2) tells which one the kernel chose."
+    for family in (6, 4):  # each asks a server that nobody has asked before
+        program = server.start("--port", "0")
+        assert program.address.kind == "udp", f"The ready line names {program.address}, which is no UDP address."
+        assert program.address.port != 0, wild
         peer = udp.socket(program, family)
         for message in (b"hello", b"\0 and \xff\r\n\0" + rng.randbytes(8)):
             peer.sends(message)
-            peer.receives(message, hint=hint if message == b"hello" else "")
+            peer.receives(message, none=nobody if message == b"hello" else "")
     peer.receives_nothing_until(program.waits_for_next(), hint="One datagram, one answer.")
 
 
@@ -65,19 +86,21 @@ def test_echoes(server: Server, udp: Udp, rng: random.Random) -> None:
 @needs("test_echoes")
 @read("udp(7)", "recv(2), RETURN VALUE", "RFC 768")
 def test_empty_datagram(server: Server, udp: Udp) -> None:
-    """An empty datagram is a datagram: it comes back empty, and the server goes on."""
-    peer = udp.socket(server.start("--port", "0"))
+    """An empty datagram is a datagram: it comes back empty, over IPv4 and IPv6, and the server goes on."""
+    program = server.start("--port", "0")
     hint = "0 from recvmsg(2) is the length of a datagram: on UDP there is no end of a stream, and nothing to end for."
-    for message in (b"", b"after it", b""):
-        peer.sends(message)
-        peer.receives(message, hint=hint)
+    for family in (4, 6):
+        peer = udp.socket(program, family)
+        for message in (b"", b"after it", b""):
+            peer.sends(message)
+            peer.receives(message, hint=hint)
 
 
 @points(10)
 @needs("test_echoes")
 @read("udp(7)", "ip(7), IP_MTU_DISCOVER", "RFC 791, section 2.3", "recv(2), MSG_TRUNC")
 def test_every_size(server: Server, udp: Udp, wire: Wire, rng: random.Random) -> None:
-    """Datagrams of 1472 bytes, 1473, which go in fragments, and 65,507, the most there can be, come back whole."""
+    """Datagrams of 1472 bytes, 1473, which go in fragments, and 65,507, the most that IPv4 carries, come back whole."""
     program = server.start("--port", "0")
     peers = {family: udp.socket(program, family) for family in (4, 6)}
 
@@ -116,12 +139,12 @@ def test_two_clients_interleaved(server: Server, udp: Udp, rng: random.Random) -
 @points(12)
 @needs("test_echoes")
 @read("ip(7), IP_PKTINFO", "ipv6(7), IPV6_RECVPKTINFO", "cmsg(3)", "RFC 1122, section 4.1.3.5")
-def test_answers_from_the_address_asked(server: Server, udp: Udp, machine: Machine) -> None:
+def test_answers_from_the_address_asked(server: Server, udp: Udp, machine: Machine, wire: Wire, scene: Scene) -> None:
     """Where the machine has several addresses the answer comes from the one that was asked, over IPv4 and IPv6."""
     for address in SECOND.values():
         machine.has_address(address)
     program = server.start("--port", "0")
-    for host in (*SECOND.values(), server.host(4), server.host(6)):
+    for host in (*SECOND.values(), server.host(4), server.host(6), LINK_LOCAL):
         peer = udp.socket(program, host=host)
         peer.sends(b"who are you?")
         peer.receives(
@@ -129,24 +152,28 @@ def test_answers_from_the_address_asked(server: Server, udp: Udp, machine: Machi
             hint="The kernel chooses a source by the way to the peer. Ask for IP_PKTINFO, or IPV6_RECVPKTINFO, with "
             "setsockopt(2); each datagram then brings a control message with the address that it was sent to, and "
             "sendmsg(2) takes the same one.",
+            none="To a link-local address it goes by sin6_scope_id alone: give sendmsg(2) all of the sender's address.",
         )
+    comes_by_the_other_link(program, udp, wire, scene)
 
 
 @points(6)
 @needs("test_answers_from_the_address_asked")
 @read("ip(7), IP_PKTINFO", "bind(2)")
-def test_bound_to_a_family(server: Server, udp: Udp, machine: Machine) -> None:
+def test_bound_to_a_family(server: Server, udp: Udp, machine: Machine, wire: Wire, scene: Scene) -> None:
     """The same holds for a server that --bind has bound to IPv4 alone; and one bound to an address is reached there."""
-    machine.has_address(SECOND[4])
+    for address in SECOND.values():
+        machine.has_address(address)
     wide = server.start("--port", "0", "--bind", "0.0.0.0")
-    narrow = server.start("--port", "0", "--bind", SECOND[4])
-    assert narrow.address.host == SECOND[4], f"--bind {SECOND[4]}, and the ready line says {narrow.address}."
-    for program, host in ((wide, server.host(4)), (wide, SECOND[4]), (narrow, SECOND[4])):
+    narrow = server.start("--port", "0", "--bind", SECOND[6])
+    assert narrow.address.host == SECOND[6], f"--bind {SECOND[6]}, and the ready line says {narrow.address}."
+    for program, host in ((wide, server.host(4)), (wide, SECOND[4]), (narrow, SECOND[6])):
         peer = udp.socket(program, host=host)
         peer.sends(b"and you?")
         peer.receives(
             b"and you?", hint="A socket of AF_INET has IP_PKTINFO, of the level IPPROTO_IP, in place of IPv6's."
         )
+    comes_by_the_other_link(wide, udp, wire, scene)
 
 
 @points(10)
@@ -156,8 +183,9 @@ def test_truncation_is_seen(server: Server, udp: Udp, rng: random.Random) -> Non
     """What is longer than --size is counted and not answered; what fits to the last byte is."""
     hint = "recvmsg(2) sets MSG_TRUNC in msg_flags when the datagram was longer than the buffer: its rest is lost."
     program = server.start("--port", "0", "--size", "1024")
-    peer = udp.socket(program)
-    for size in (1025, 9000, 1024):
+    udp.socket(program, 4).sends(rng.randbytes(1025))
+    peer = udp.socket(program, 6)
+    for size in (9000, 1024):
         peer.sends(message := rng.randbytes(size))
     peer.receives(message, hint=f"The first answer should be that to the last datagram, which fits. {hint}")
     count(program, 3, 1, 2, 0, hint=hint)
@@ -166,7 +194,7 @@ def test_truncation_is_seen(server: Server, udp: Udp, rng: random.Random) -> Non
 @points(8)
 @needs("test_echoes")
 @read("ppoll(2)", "sigaction(2)", "signal(7), Interruption of system calls")
-def test_counters(server: Server, udp: Udp) -> None:
+def test_counters(server: Server, udp: Udp, scene: Scene, rng: random.Random) -> None:
     """SIGUSR1 prints the counters on standard error, at once and each time, and costs no datagram."""
     program = server.start("--port", "0")
     hint = (
@@ -174,11 +202,29 @@ def test_counters(server: Server, udp: Udp) -> None:
         "not after the next datagram. Standard output has the ready line and nothing else."
     )
     count(program, 0, 0, 0, 0, hint=hint)
-    peer = udp.socket(program)
-    for n in range(1, 4):
-        peer.sends(b"count me")
-        peer.receives(b"count me")
+    peer = udp.socket(program, 6)
+    for n, message in enumerate((b"count me", b"", b"and me"), 1):
+        peer.sends(message)
+        peer.receives(message)
         count(program, n, n, 0, 0, hint=hint)
+    peer.sends(rng.randbytes(LARGEST + 1))
+    peer.sends(b"fits")
+    hint = f"IPv6 carries 20 bytes more than IPv4, but without --size {LARGEST} is the longest that is answered."
+    peer.receives(b"fits", hint=hint)
+    count(program, 5, 4, 1, 0, hint=hint)
+    # The signal comes with the first datagram, and the next ones while that is received.
+    held = f"signal=USR1:delay_exit={scene.deadlines.slack / 3 * 1e6:.0f}:when=1"
+    busy = server.start("--port", "0", inject=f"recvmsg,recvfrom,recvmmsg:{held}")
+    crowd = [b"busy %d" % n for n in range(QUEUE)]
+    peer = udp.socket(busy)
+    for message in crowd:
+        peer.sends(message)
+    assert [peer.receives_any() for _ in crowd] == crowd, "A datagram was lost when the signal came."
+    received = int(busy.says(COUNTERS)[1])
+    assert received < QUEUE, (
+        f"SIGUSR1 came with the first of {QUEUE} datagrams, and the counters when all {received} had been served. "
+        "ppoll(2) lets a signal in only when it sleeps: while datagrams keep coming, look for one that is pending."
+    )
 
 
 @points(8)
@@ -249,6 +295,7 @@ def test_what_the_wire_does(server: Server, udp: Udp, wire: Wire) -> None:
     peer.sends(b"the last")
     answers = [peer.receives_any()]
     while b"the last" not in answers:
+        assert len(answers) < 50, "25 datagrams were sent, and none arrived more than twice; it has sent 50 answers."
         answers.append(peer.receives_any())
     # It may have overtaken others, which the wire has let go behind it.
     arrived = [bytes(packet[UDP].payload) for packet in wire.capture().arrived().udp(to=program.address.port)]
@@ -262,13 +309,17 @@ def test_what_the_wire_does(server: Server, udp: Udp, wire: Wire) -> None:
 @needs("test_echoes")
 @read("recvmsg(2), ERRORS", "strace(1)")
 def test_an_error_is_not_the_end(server: Server, udp: Udp) -> None:
-    """When a receive fails, for want of memory as it may, the server receives the next datagram all the same."""
-    calls = "recvmsg,recvfrom,recvmmsg,read"
-    program = server.start("--port", "0", inject=f"{calls}:error=ENOMEM:when=2")
+    """When a receive or a send fails, for want of memory as it may, the next datagram is answered all the same."""
+    calls = "recvmsg,recvfrom,recvmmsg,read,sendmsg,sendto,sendmmsg"
+    program = server.start("--port", "0", inject=f"{calls}:error=ENOMEM:when=2")  # of each the second
     peer = udp.socket(program)
-    for message in (b"one", b"two", b"three"):
+    hint = "One call that has failed says nothing about the next: report it, and go on."
+    peer.sends(b"one")
+    peer.receives(b"one", hint=hint)
+    for message in (b"two", b"three"):
         peer.sends(message)
-        peer.receives(message, hint="One call that has failed says nothing about the next: report it, and go on.")
+    if peer.receives_any(hint=hint) != b"three":  # it has tried once more
+        peer.receives(b"three", hint=hint)
 
 
 @points(1)
@@ -276,11 +327,12 @@ def test_an_error_is_not_the_end(server: Server, udp: Udp) -> None:
 @read("bind(2), EADDRINUSE", "socket(7), SO_REUSEADDR", "fcntl(2), FD_CLOEXEC")
 def test_port_taken(server: Server, udp: Udp) -> None:
     """A port on which another server receives is an error: one line that says so, exit status 1. A restart binds."""
-    first = server.start("--port", "0")
+    first = server.start("--port", "0", "--size", "65507")
     port = str(first.address.port)
     for found in first.descriptors():
-        assert found.cloexec or not found.target.startswith("socket:"), (
-            f"Descriptor {found.fd} is not close-on-exec: SOCK_CLOEXEC goes into the type that socket(2) is given."
+        assert found.fd <= 2 or found.cloexec, (
+            f"Descriptor {found.fd}, {found.target}, is not close-on-exec: SOCK_CLOEXEC goes into the type that "
+            "socket(2) is given; other calls have a flag of their own."
         )
     second = server.run("--port", port)
     second.exits(1, hint="SO_REUSEADDR lets two servers share a port on UDP, and the later one gets the datagrams.")
@@ -295,9 +347,11 @@ def test_port_taken(server: Server, udp: Udp) -> None:
 @points(1)
 @needs("test_echoes")
 @read("getopt_long(3)", "strtoul(3)", "signal(7)")
-def test_options(server: Server) -> None:
+def test_options(server: Server, udp: Udp) -> None:
     """A bad option or value is one line on standard error and exit status 2; --help goes to standard output."""
-    for arguments in (("--size", "0"), ("--size", "65508"), ("--port", "65536"), ("--bind", "nowhere"), ("more",)):
+    patient = server.start("--port", "0", "--size", "1", "--timeout", "0.01")
+    values = {"--size": "0", "--port": "65536", "--bind": "nowhere", "--timeout": "0"}
+    for arguments in (*values.items(), ("--size", "65508"), ("more",)):
         wrong = server.run(*arguments)
         wrong.exits(2)
         wrong.prints_one_line(matching="udp-echo: .+")
@@ -305,6 +359,8 @@ def test_options(server: Server) -> None:
     helped = server.run("--help")
     helped.exits(0)
     assert "--size" in helped.stdout, f"--help names the options on standard output, and says only: {helped.stdout}"
-    told = server.start("--port", "0", "--timeout", "2.5")
-    told.signals(signal.SIGINT)
-    told.exits(0, within=1.0)
+    peer = udp.socket(patient)
+    peer.sends(b"!")
+    peer.receives(b"!", hint="--timeout is taken and checked, and changes nothing: nobody in particular is waited for.")
+    patient.signals(signal.SIGINT)
+    patient.exits(0, within=1.0)

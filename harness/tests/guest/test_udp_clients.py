@@ -13,12 +13,31 @@ asker.connect(("127.0.0.1", port))
 if what == "says":
     signal.signal(signal.SIGUSR1, lambda *_: print("two\\nthree", file=sys.stderr, flush=True))
     print("one", file=sys.stderr, flush=True)
+while what == "floods":
+    asker.send(b"question")
 for number in range(0 if what == "silent" else 2):
     asker.send(b"question %d" % number)
     answer = asker.recv(100)
     assert answer == b"question %d" % number, answer
 while what == "says":
     signal.pause()
+"""
+
+
+HEARER = b"""#!/usr/bin/python3
+import signal, socket, sys
+
+hearer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+if sys.argv[1] != "unbound":
+    hearer.bind(("127.0.0.1", 0))
+if sys.argv[1] == "odd":
+    print("udp ready", flush=True)
+elif sys.argv[1] == "floods":
+    print("listening on udp:127.0.0.1:%d" % hearer.getsockname()[1], flush=True)
+    _, peer = hearer.recvfrom(100)
+    while True:
+        hearer.sendto(b"once more", peer)
+signal.pause()
 """
 
 
@@ -60,6 +79,10 @@ def test_too_much(server, udp):
     other.replies(b"x", type("To", (), {"source": ("127.0.0.1", responder.port)}))
     responder.sees_nothing()
 
+def test_flood(server, udp):
+    responder = udp.listens()
+    responder.receives_to_the_end(server.run("floods", str(responder.port)))
+
 def test_a_name(udp):
     responder = udp.listens(6)
     assert responder.target() == f"udp:[::1]:{responder.port}"
@@ -72,6 +95,7 @@ def test_a_name(udp):
     assert silence.startswith("The program sent nothing to udp:127.0.0.1:")
     assert silence.endswith("it exited with status 0.")
     assert "sent a datagram where it should have sent none" in results["test_too_much"]["message"]
+    assert results["test_flood"]["message"] == "The program sends without end."
 
 
 def test_what_a_program_says_last(asker: Backend) -> None:
@@ -97,3 +121,39 @@ def test_other(server, udp):
     assert (results["test_good"]["outcome"], results["test_good"]["message"]) == ("pass", "")
     assert results["test_other"]["message"] == "The program did not say on stderr what it should: /four/."
     assert results["test_other"]["steps"][-1]["detail"] == "three"
+
+
+def test_a_flood_of_datagrams_is_a_failure_like_others(asker: Backend) -> None:
+    asker.programs.install("hearer", HEARER)
+    source = """
+def test_takes_what_comes(server, udp):
+    peer = udp.socket(server.start("floods"))
+    peer.sends(b"?")
+    for _ in range(500):
+        assert peer.receives_any() == b"once more"
+    peer.receives(b"an end")
+"""
+    result = asker.run(source, program="hearer").only
+    assert (result["outcome"], result["message"]) == ("fail", "The datagram holds other bytes than expected.")
+    numbers = [step["n"] for step in result["steps"]]
+    assert len(numbers) == 120
+    assert numbers[:60] == list(range(1, 61))
+    assert numbers[-1] == 503
+
+
+def test_a_server_of_datagrams_that_is_not_ready(asker: Backend) -> None:
+    asker.programs.install("hearer", HEARER)
+    source = """
+def test_bound(server):
+    server.start("bound")
+
+def test_unbound(server):
+    server.start("unbound")
+
+def test_odd(server):
+    server.start("odd")
+"""
+    results = asker.run(source, program="hearer", floor=1.0).results
+    assert "fflush(stdout)" in results["test_bound"]["why"]
+    assert "It has no socket either on which it could hear anybody" in results["test_unbound"]["why"]
+    assert "udp:" in results["test_odd"]["why"]

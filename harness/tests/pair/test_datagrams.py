@@ -129,6 +129,8 @@ def test_connect_sends_a_syn_on_tcp_and_nothing_on_udp(snapshot: Snapshot, tmp_p
     log = [line for line in found["log"] if "TCP" in line]
     assert log[:3] == ["ground out: TCP SYN", "ground in: TCP ACK SYN", "ground out: TCP ACK"]
     assert any("FIN" in line for line in log)
+    passed_by = [kind for kind in kinds(found["frames"]) if kind in {"tcp", "udp"}]
+    assert passed_by[:5] == ["udp", "udp", "tcp", "tcp", "tcp"]
 
 
 def test_trace_is_a_command(tool: Tool, tmp_path: Path) -> None:
