@@ -115,7 +115,8 @@ def targets(words: list[str], chapters: Path = CHAPTERS, build: Path = BUILD / "
     """Return the targets whose label or path has one of `words`, all of them if there are none."""
     sources = sorted(chapters.glob("*/fuzz/*.c"))
     found = [Target(source, build / source.parents[1].name / source.stem) for source in sources]
-    chosen = [one for one in found if not words or any(word in f"{one.label} {one.source}" for word in words)]
+    named = {one: f"{one.label} {one.source.relative_to(chapters)}" for one in found}
+    chosen = [one for one in found if not words or any(word in named[one] for word in words)]
     if not chosen:
         raise UsageError("no such fuzz target", "the targets: " + ", ".join(one.label for one in found))
     return chosen

@@ -69,27 +69,32 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def refuse_rings() -> None:
-    """Let this process and all that it becomes or starts set up no ring of a packet socket (seccomp(2)): EPERM.
+def refuse_packet_options() -> None:
+    """Let this process and all that it becomes or starts use no ring of a packet socket, nor its counters (seccomp(2)).
 
     A ring is as large as its owner says, is charged to nobody, and is given back only when its socket is closed, which
-    may be too late for a machine that has no memory left. The kernel's own filter machine looks at setsockopt(2), and
-    at nothing else; another architecture's calls (int 0x80 on x86-64) are refused, as they have other numbers.
+    may be too late for a machine that has no memory left. The counters (PACKET_STATISTICS) are set to 0 by whoever
+    reads them: a test that counts what the kernel delivered could be told anything. EPERM is the answer to both.
+
+    The kernel's own filter machine looks at setsockopt(2) and getsockopt(2), and at nothing else; another
+    architecture's calls (int 0x80 on x86-64) are refused, as they have other numbers.
     """
     load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06  # linux/bpf_common.h: LD|W|ABS, JMP|JEQ|K, JMP|JGE|K, RET|K
     allow, refuse = 0x7FFF0000, 0x00050000 | errno.EPERM  # linux/seccomp.h
-    x86_64, x32, setsockopt = 0xC000003E, 0x40000000, 54  # linux/audit.h, asm/unistd.h, asm/unistd_64.h
-    sol_packet, rx_ring, tx_ring = 263, 5, 13  # linux/socket.h, linux/if_packet.h
+    x86_64, x32, setsockopt, getsockopt = 0xC000003E, 0x40000000, 54, 55  # linux/audit.h, asm/unistd.h, unistd_64.h
+    sol_packet, rx_ring, statistics, tx_ring = 263, 5, 6, 13  # linux/socket.h, linux/if_packet.h
     program = (
         (load, 0, 0, 4),  # the architecture
-        (equal, 0, 9, x86_64),
+        (equal, 0, 11, x86_64),
         (load, 0, 0, 0),  # the call's number
-        (at_least, 7, 0, x32),
-        (equal, 0, 5, setsockopt),
+        (at_least, 9, 0, x32),
+        (equal, 1, 0, setsockopt),
+        (equal, 0, 6, getsockopt),
         (load, 0, 0, 24),  # its second argument: the level
-        (equal, 0, 3, sol_packet),
+        (equal, 0, 4, sol_packet),
         (load, 0, 0, 32),  # its third: the option
-        (equal, 2, 0, rx_ring),
+        (equal, 3, 0, rx_ring),
+        (equal, 2, 0, statistics),
         (equal, 1, 0, tx_ring),
         (answer, 0, 0, allow),
         (answer, 0, 0, refuse),
@@ -263,7 +268,7 @@ class GuestCell(Cell):
 
     def harden(self) -> None:
         """Set the child's limits, in the child, which stays root: so it waits out of reach of an earlier program."""
-        refuse_rings()
+        refuse_packet_options()
         _write("/proc/self/oom_score_adj", "0")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))

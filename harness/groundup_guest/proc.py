@@ -7,6 +7,7 @@ import re
 import socket
 import stat
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,9 +186,12 @@ def packets_delivered(pid: int, number: int) -> tuple[int, int] | None:
         return packets, lost
 
 
-def frames_delivered(pid: int) -> dict[str, Any]:
-    """Return what `packets_delivered` says of all packet sockets of a process together, and how many they are."""
-    counts = [packets_delivered(pid, number) for number in descriptor_numbers(pid)]
+def frames_delivered(pids: Iterable[int]) -> dict[str, Any]:
+    """Return what `packets_delivered` says of all packet sockets of these processes together, and how many they are.
+
+    One that several of them hold is among them as often, and its frames once: the first look takes them.
+    """
+    counts = [packets_delivered(pid, number) for pid in pids for number in descriptor_numbers(pid)]
     found = [each for each in counts if each is not None]
     return {"sockets": len(found), "frames": sum(each[0] for each in found), "lost": sum(each[1] for each in found)}
 

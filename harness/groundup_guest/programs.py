@@ -322,7 +322,7 @@ class Programs:
         """
         program = self.find(handle)
         self.pump(0)
-        return proc.frames_delivered(program.spare.pid)
+        return proc.frames_delivered([] if program.closed else program.spare.cell.processes())
 
     def reset(self) -> dict[str, Any]:
         """End all programs, forget all handles."""

@@ -22,7 +22,7 @@ PAUSE = 1.0
 """Seconds without a message after which it is answered again."""
 TRIES = 3
 """Where the machines are slow such a pause may come about by itself: then what is looked at begins anew."""
-PATIENCE = 0.3
+PATIENCE = 0.5
 """Seconds for --timeout where a test waits for it to pass."""
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 STRANGER, GROUP = "02:00:00:00:00:09", "03:00:00:00:00:01"

@@ -54,16 +54,31 @@ def test_earns_nothing(case: Case, graded: Grade) -> None:
     assert children() == []
 
 
+def on_the_link(name: str, directory: Path) -> Path:
+    """Make a hostile program a submission for chapter 10: that has several files, and its program has CAP_NET_RAW."""
+    submission = directory / "submission"
+    submission.mkdir()
+    first, *others = find("10").sources
+    shutil.copy(HOSTILE / f"{name}.c", submission / first)
+    for other in others:
+        (submission / other).write_text("/* nothing */\n")
+    return submission
+
+
+@pytest.mark.pair
+def test_counters_are_not_taken_away(graded: Grade, tmp_path: Path) -> None:
+    result = graded("10", on_the_link("counter_reader", tmp_path))
+    assert result.score == 0
+    failed = next(test for test in result.tests if test.outcome is Outcome.FAIL)
+    assert "exited with status 1" in failed.message
+    assert "PACKET_STATISTICS: Operation not permitted" in failed.stderr
+
+
 @pytest.mark.pair
 def test_memory_that_no_cgroup_counts(graded: Grade, tmp_path: Path) -> None:
     """Packet sockets, as many as may be, with queues as long as may be: they fail the tests, and nothing else fails."""
-    submission = tmp_path / "submission"
-    submission.mkdir()
-    for name in find("10").sources:  # the chapter's program is made of several files
-        (submission / name).write_text("/* nothing */\n")
-    shutil.copy(HOSTILE / "packet_hog.c", submission / find("10").sources[0])
     start = time.monotonic()
-    result = graded("10", submission)
+    result = graded("10", on_the_link("packet_hog", tmp_path))
     assert time.monotonic() - start < BOUND
     assert result.problems == ()
     assert result.runs == 1
