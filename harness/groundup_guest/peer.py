@@ -233,6 +233,10 @@ class Peer(Slow):
             )
         self._scene.steps.add("peer", "saw the server reset the connection")
 
+    def waits_for_acknowledgement(self) -> None:
+        """Wait until the server's kernel has acknowledged every byte that was sent; whether they are read is open."""
+        self._stream.sent_is_acknowledged(time.monotonic() + self._scene.deadlines.default)
+
     def stays_silent_until(self, condition: Condition, *, hint: str = "") -> None:
         """Expect nothing from the server until the condition holds. No time is waited for, but the server itself.
 

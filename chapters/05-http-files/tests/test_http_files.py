@@ -226,6 +226,7 @@ def test_link_that_changes_meanwhile(server: Server, tcp: Tcp) -> None:
     program = server.start("--port", "0", "--root", f"{root.name}/www", inject=SLOW_OPENS)
     peer = tcp.connect(program)
     peer.sends(request("/link"))
+    peer.waits_for_acknowledgement()
     program.settles()
     root.rename("www/other", "link")
     answer = peer.receives_response(None)

@@ -164,9 +164,13 @@ def test_if_modified_since(server: Server, tcp: Tcp) -> None:
         body=b"abc",
         hint="Two dates are none: a field with more than one member is ignored (RFC 9110, section 13.1.3).",
     )
-    now = asks(peer, "/c").header("last-modified")
     hint = "The file's time is yet to come; what Last-Modified said in its place is what has to be compared."
-    asks(peer, "/c", f"If-Modified-Since: {now}", status=304, hint=hint)
+    for _ in range(3):
+        now = asks(peer, "/c").header("last-modified")
+        answer = asks(peer, "/c", f"If-Modified-Since: {now}", status=None, hint=hint)
+        if answer.header("last-modified") in (None, now):
+            break  # else a new second has begun in between, and with it another Last-Modified: 200 is right
+    expect(answer.status == 304, f"The status is {answer.status}, where 304 was expected.", hint)
 
 
 @points(2)

@@ -55,11 +55,13 @@ def comes_by_the_other_link(program: Program, udp: Udp, wire: Wire, scene: Scene
     question = wire.capture().udp(to=program.address.port)[-1]
     question[Ether].dst = scene.settings.macs["eth1"]
     wire.injects(question, link="eth1")
-    peer.receives(
-        b"which way?",
-        none="The control message names the interface by which a datagram came. Sent back as it is, that forces the "
-        "answer out there, past the routing table: set it to 0.",
+    hint = (
+        "The control message names the interface by which a datagram came. Sent back as it is, that forces the answer "
+        "out there, past the routing table: set it to 0."
     )
+    peer.receives(b"which way?", none=hint)
+    by_eth1 = [packet for packet in wire.capture(link="eth1").udp() if packet[UDP].sport == program.address.port]
+    assert not by_eth1, f"What came over eth1 was answered over eth1, though the way to its sender is eth0. {hint}"
 
 
 @points(12)
@@ -152,7 +154,7 @@ def test_answers_from_the_address_asked(server: Server, udp: Udp, machine: Machi
             hint="The kernel chooses a source by the way to the peer. Ask for IP_PKTINFO, or IPV6_RECVPKTINFO, with "
             "setsockopt(2); each datagram then brings a control message with the address that it was sent to, and "
             "sendmsg(2) takes the same one.",
-            none="To a link-local address it goes by sin6_scope_id alone: give sendmsg(2) all of the sender's address.",
+            none="A link-local address is on each link: the sender's sin6_scope_id says on which.",
         )
     comes_by_the_other_link(program, udp, wire, scene)
 

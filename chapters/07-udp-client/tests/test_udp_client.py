@@ -233,7 +233,7 @@ def test_silence(server: Server, udp: Udp, wire: Wire, trace: Trace, scene: Scen
     eight = server.run(*options, "--tries", "8", other.target())
     found = responder.receives_to_the_end(program)
     hint = "A silent server is a matter of time: ppoll(2) with a limit, and status 3 at the end."
-    program.exits(TIMED_OUT, within=7.5 * wait, hint=hint)
+    program.exits(TIMED_OUT, within=10 * wait, hint=hint)
     assert program.seconds > 6.5 * wait, (
         f"It gave up too early: --timeout {7 * wait:.3f}, and it ended after {program.seconds:.3f} s."
     )
@@ -256,7 +256,7 @@ def test_silence(server: Server, udp: Udp, wire: Wire, trace: Trace, scene: Scen
     says(program, messages=1, sent=3, answered=0, lost=1, percent=100)
     sent = [message(datagram.data)[1:] for datagram in other.receives_to_the_end(eight)]
     assert sent == [(1, n) for n in range(1, 9)], f"With --tries 8 message 1 is sent eight times, but here: {sent}."
-    eight.exits(TIMED_OUT, within=7.5 * wait, hint=hint)
+    eight.exits(TIMED_OUT, within=10 * wait, hint=hint)
     seen = [float(packet.time) for packet in wire.capture().udp(to=other.port)]
     before = seen[-1] - seen[1]
     assert 2.9 * wait < before < 4.4 * wait, (
@@ -272,7 +272,7 @@ def test_loss_is_retried(server: Server, udp: Udp, wire: Wire, scene: Scene) -> 
     """A question that gets no answer is asked again; the time is that of the transmission that was answered."""
     responder = udp.listens()
     wait = passing(scene, 0.6)
-    program = server.run("--timeout", f"{7 * wait:.3f}", responder.target())
+    program = server.run("--count", "2", "--timeout", f"{7 * wait:.3f}", responder.target())
     hint = "No answer within the first wait: the message is sent again, with the next number of transmission."
     responder.receives(program)  # and is lost
     again = responder.receives(program, hint=hint)
@@ -283,10 +283,10 @@ def test_loss_is_retried(server: Server, udp: Udp, wire: Wire, scene: Scene) -> 
         first = responder.receives(program)
     responder.receives(program, hint=hint)
     responder.replies(first.data, first)  # it is only slow
-    responder.echoes_to_the_end(program)
+    responder.receives_to_the_end(program)
     program.exits(0, hint="An answer to an earlier transmission is an answer, too.")
-    said = says(program, messages=4, answered=4, lost=0, percent=0)
-    shortest, average, longest = said.times or (0.0, 0.0, 0.0)
+    said = says(program, messages=2, answered=2, lost=0, percent=0)
+    shortest, _, longest = said.times or (0.0, 0.0, 0.0)
     to_program, from_program = wire.capture().udp(to=again.source[1]), wire.capture().udp(to=responder.port)
     real = float(to_program[0].time) - float(from_program[1].time)
     assert shortest < real + 0.8 * wait, (
@@ -296,10 +296,6 @@ def test_loss_is_retried(server: Server, udp: Udp, wire: Wire, scene: Scene) -> 
     assert longest > 0.9 * wait, (
         f"The first transmission of message 2 was answered after more than {wait:.3f} s, and it says {longest:.3f} s: "
         "its time counts from the transmission that was answered, not from the last."
-    )
-    assert average < 0.48 * longest, (
-        f"One of four answers took {longest:.3f} s and the others next to nothing, and it says {average:.3f} s on "
-        "average: that is the sum, divided by the number of answers."
     )
 
 
@@ -363,8 +359,8 @@ def test_strange_datagrams_buy_no_time(server: Server, udp: Udp, machine: Machin
     assert program.seconds > 0.9 * wait, (
         f"--timeout {wait:.3f}, and it gave up after {program.seconds:.3f} s. With --tries 1 the one wait is all of it."
     )
-    assert says(program, answered=0, lost=1).strange > 0, "The datagrams that are no answer are counted as strange."
     other.sees_nothing(hint="Who does not answer may be slow: only an address that refuses gives way to the next.")
+    assert says(program, answered=0, lost=1).strange > 0, "The datagrams that are no answer are counted as strange."
 
 
 @points(7)
