@@ -90,7 +90,7 @@ class Link:
                 f"expected {what} on {self.interface}, but received another frame:",
                 f"Another frame came where there should have been {what}.",
                 hint,
-                detail=f"{packet.summary()}: {preview(bytes(packet), 80)}",
+                detail=f"{packet.src} > {packet.dst}: {packet.summary()}\nall its bytes: {preview(bytes(packet), 80)}",
             )
         self._scene.steps.add("link", f"received {what} on {self.interface}", packet.summary())
         return packet
