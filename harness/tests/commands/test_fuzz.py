@@ -132,15 +132,18 @@ def test_what_does_not_compile_or_exist_is_told(course: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_goes_on_alone(course: Path, number: signal.Signals) -> None:
     process = start(course, "--seconds", "600")
-    log = course / "build" / "fuzz" / "01-answer" / "first" / "log"
-    deadline = time.monotonic() + 60
-    while not log.exists() or b"INITED" not in log.read_bytes():
-        assert time.monotonic() < deadline, "the fuzzer does not start"
-        assert process.poll() is None
-        time.sleep(0.02)
-    pid = _fuzzer(course)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
+    try:
+        log = course / "build" / "fuzz" / "01-answer" / "first" / "log"
+        deadline = time.monotonic() + 60
+        while not log.exists() or b"INITED" not in log.read_bytes():
+            assert time.monotonic() < deadline, "the fuzzer does not start"
+            assert process.poll() is None
+            time.sleep(0.02)
+        pid = _fuzzer(course)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()  # whatever it did with the signal: the next test looks for children
     if number == signal.SIGINT:
         assert (process.returncode, "groundup: stopped" in output) == (130, True), output
     while _alive(pid):

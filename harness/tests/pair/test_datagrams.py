@@ -103,7 +103,7 @@ async def compare(snapshot: Snapshot, directory: Path) -> dict[str, Any]:
 
 def kinds(capture: bytes) -> list[str]:
     """Return the protocols of the packets in a capture."""
-    return [decode(packet.frame).protocol for packet in read(capture).packets]
+    return [decode(packet.data).protocol for packet in read(capture).packets]
 
 
 def test_connect_sends_a_syn_on_tcp_and_nothing_on_udp(snapshot: Snapshot, tmp_path: Path) -> None:
