@@ -245,6 +245,7 @@ def test_silence(server: Server, udp: Udp, wire: Wire, trace: Trace, scene: Scen
     times = [call.t for call in calls if call.args[0] not in ("1", "2") and call.result in ("64", "1")]
     assert len(times) == 3, f"Three datagrams, and {len(times)} calls that sent them: {[call.text for call in calls]}."
     first, both = times[1] - times[0], times[2] - times[0]
+    whole = max(call.t for call in trace.calls(program, "exit_group")) - times[0]
     assert first > 0.4 * wait, f"It did not wait long enough before it asked again: {first:.3f} s, not {wait:.3f} s."
     assert first < 2.2 * wait, (
         f"It asked again after {first:.3f} s. The three waits double, and are --timeout together, {7 * wait:.3f} s: so "
@@ -252,6 +253,9 @@ def test_silence(server: Server, udp: Udp, wire: Wire, trace: Trace, scene: Scen
     )
     assert 2.5 * wait < both < 4.4 * wait, (
         f"The first two of three waits took {both:.3f} s. Each is twice as long as the one before: {3 * wait:.3f} s."
+    )
+    assert whole < 9 * wait, (
+        f"--timeout {7 * wait:.3f}, and the message was given up {whole:.3f} s after its first transmission."
     )
     says(program, messages=1, sent=3, answered=0, lost=1, percent=100)
     sent = [message(datagram.data)[1:] for datagram in other.receives_to_the_end(eight)]
