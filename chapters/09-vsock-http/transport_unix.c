@@ -86,7 +86,7 @@ static void remove_stale(const struct endpoint *endpoint)
     if (lstat(path, &found) < 0 || !S_ISSOCK(found.st_mode)) {
         return;
     }
-    int probe = unix_dial(endpoint, now_ms() + 1); /* who is there and busy is there */
+    int probe = unix_dial(endpoint, now_ms() + 500); /* who is there and busy is there */
     if (probe >= 0) {
         close(probe);
     } else if (probe == -ECONNREFUSED) {
