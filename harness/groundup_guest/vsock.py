@@ -84,6 +84,17 @@ class VsockPeer(SettledPeer):
         )
 
 
+def _limit(end: socket.socket, level: int, option: int, seconds: float) -> None:
+    """Set an option of a socket that is a struct timeval."""
+    whole, rest = divmod(seconds, 1)
+    # On a socket of AF_VSOCK Python sets numbers alone; what it takes for another family's may have any bytes.
+    view = socket.socket(socket.AF_UNIX, end.type, fileno=end.fileno())
+    try:
+        view.setsockopt(level, option, struct.pack("ll", int(whole), int(rest * 1e6)))
+    finally:
+        view.detach()
+
+
 class Messages(VsockPeer):
     """A connection of SOCK_SEQPACKET: what is sent and received are messages."""
 
@@ -109,14 +120,19 @@ class Messages(VsockPeer):
         self._scene.steps.fail("peer", f"expected a message of {size}, but {found}", what, self._why(hint))
 
     def _next_message(self) -> bytes | None:
-        """Wait for a message; return it, nothing at the stream's end, None if neither comes."""
-        deadline = time.monotonic() + self._scene.deadlines.default
-        while self._stream.wait(select.POLLIN, deadline) and time.monotonic() < deadline:
-            try:
-                return self._stream.socket.recv(2 * MOST)
-            except BlockingIOError:  # poll(2) sees a message's first bytes, recv(2) gives it out when it is whole
-                time.sleep(self._scene.deadlines.unit)
-        return None
+        """Wait for a message; return it, nothing at the stream's end, None if neither comes.
+
+        It is recv(2) that waits: poll(2) sees a message's first bytes, and recv(2) gives it out when it is whole.
+        """
+        end = self._stream.socket
+        _limit(end, socket.SOL_SOCKET, socket.SO_RCVTIMEO, self._scene.deadlines.default)
+        end.setblocking(True)
+        try:
+            return end.recv(2 * MOST)
+        except BlockingIOError:  # EAGAIN: the time is up (socket(7), SO_RCVTIMEO)
+            return None
+        finally:
+            end.setblocking(False)
 
 
 class Crowd:
@@ -323,14 +339,7 @@ class Vsock:
         """Make a socket that does not block, and waits for a connection as long as everything here is waited for."""
         connection = socket.socket(socket.AF_VSOCK, kind | socket.SOCK_CLOEXEC)
         connection.setblocking(False)
-        seconds, rest = divmod(self._scene.deadlines.default, 1)
-        timeout = struct.pack("ll", int(seconds), int(rest * 1e6))
-        # On a socket of this family Python sets numbers alone; what it takes for another family's may have any bytes.
-        view = socket.socket(socket.AF_UNIX, kind, fileno=connection.fileno())
-        try:
-            view.setsockopt(socket.AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, timeout)
-        finally:
-            view.detach()
+        _limit(connection, socket.AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, self._scene.deadlines.default)
         return connection
 
     def _outcome(self, connection: socket.socket) -> int:

