@@ -13,14 +13,26 @@
 
 enum { MESSAGE_LIMIT = 65536 }; /* bytes of one message, and of one read of a stream */
 
+/* BEGIN SOLUTION */
+/* Is CONNECTION one of messages? */
+static bool carries_messages(int connection)
+{
+    int type = SOCK_STREAM;
+    socklen_t length = sizeof type;
+    return getsockopt(connection, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
+/* END SOLUTION */
+/* STARTER: */
 /* Sends all SIZE bytes of DATA. Returns false if the peer is gone or takes nothing for too long. */
 static bool send_all(int connection, const char *peer, const char *data, size_t size)
 {
     /* BEGIN SOLUTION */
     for (size_t sent = 0; sent < size;) {
         ssize_t n = send(connection, data + sent, size - sent, MSG_NOSIGNAL); /* no SIGPIPE: EPIPE will do */
-        if (n < 0 && errno == EINTR) {
-            continue; /* the process was stopped, and goes on; of a message a part may be sent twice then */
+        /* The process was stopped, and goes on. How much of a message has gone before, nobody says. */
+        if (n < 0 && errno == EINTR && !carries_messages(connection)) {
+            continue;
         }
         if (n < 0 && errno == EAGAIN) {
             return give_up(peer, "takes nothing for too long"); /* SO_SNDTIMEO: it has given no credit */
