@@ -201,12 +201,12 @@ class Peer(Slow):
         if self._stream.buffer:
             self._read_for_show()
             data = bytes(self._stream.buffer)
-            zeros = mistakes.NUL if data == b"\0" else mistakes.BUFFER
+            zeros = mistakes.NUL if data == b"\0" else mistakes.BUFFER if not any(data) else ""
             self._scene.steps.fail(
                 "peer",
                 f"expected the end of the stream, but received {count(len(data), 'byte')} more:",
                 f"The server sent {count(len(data), 'byte')} more than it should have.",
-                zeros if b"\0" in data else hint,
+                zeros or hint,
                 detail=preview(data, 400),
                 expected=b"",
                 received=data,

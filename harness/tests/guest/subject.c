@@ -55,10 +55,16 @@ static void serve(int peer)
         raise(SIGSEGV);
     if (makes("aborts-connection"))
         setsockopt(peer, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
-    const char *answer = makes("wrong-bytes") ? "hallo\n" : "hello\n";
+    char answer[64] = "hello\n";
+    if (makes("wrong-bytes"))
+        strcpy(answer, "hallo\n");
     if (makes("not-found"))
-        answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n";
+        strcpy(answer, "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n");
     size_t length = strlen(answer) + (makes("nul") ? 1 : 0) - (makes("short") ? 2 : 0);
+    if (makes("whole-buffer") || makes("more-data"))
+        length = sizeof answer;
+    if (makes("more-data"))
+        strcpy(answer + length - 5, "data");
     if (used && write(peer, answer, length) < 0 && makes("exits-on-error"))
         exit(3);
     if (makes("zombie") && (fork() == 0 || fork() == 0))

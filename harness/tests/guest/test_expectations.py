@@ -10,7 +10,8 @@ from tests.guest.test_plugin import GOOD
 MISTAKES = {
     "dies": ("The server was killed by SIGSEGV.", "a wild pointer"),
     "aborts-connection": ("The server reset the connection in place of closing it in order.", "(RST)"),
-    "nul": ("The server sent 1 byte more than it should have.", ""),
+    "nul": ("The server sent 1 byte more than it should have.", "counts the terminating zero"),
+    "whole-buffer": ("The server sent 58 bytes more than it should have.", "a whole buffer was sent"),
     "short": ("The server closed the connection after it had sent 4 of 6 bytes.", ""),
     "zombie": ("The server has not waited for a child that ended.", "waitpid(2)"),
     "exits": ("The server exited with status 1 before it was ready.", "It said nothing on stderr."),
@@ -31,6 +32,14 @@ def test_a_mistake_is_named(backend: Backend, mistake: str) -> None:
     assert result["message"] == message
     assert why in result["why"]
     assert [step["failed"] for step in result["steps"]] == [False] * (len(result["steps"]) - 1) + [True]
+
+
+def test_more_data_is_no_mistake_of_the_buffer_for_the_zeros_in_it(backend: Backend) -> None:
+    source = GOOD.replace("start()", 'start("--mistake", "more-data")')
+    source = source.replace("sees_close()", 'sees_close(hint="An answer is one line.")')
+    result = backend.run(source).only
+    assert result["message"] == "The server sent 58 bytes more than it should have."
+    assert result["why"] == "An answer is one line."
 
 
 SLOW = {
