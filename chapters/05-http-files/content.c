@@ -6,13 +6,13 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include "date.h"
 #include "ranges.h"
 #include "report.h"
 #include "response.h"
+#include "transfer.h"
 
 enum {
     BOUNDARY_TEXT = 33, /* room for 128 bits in hexadecimal */
@@ -55,35 +55,6 @@ const char *media_type(const char *path)
     /* STARTER:
     (void)path; // strrchr(3), strcasecmp(3); and application/octet-stream for what is not known
     return known[0].type;
-    */
-}
-
-/* Sends RANGE of FILE. Returns false if the peer is gone or takes nothing for too long, or if the file has
- * become too short: what was promised cannot be kept then, and the connection has to end. */
-static bool send_range(const struct connection *connection, int file, struct range range)
-{
-    /* BEGIN SOLUTION */
-    for (off_t at = range.first; at <= range.last;) {
-        ssize_t n = sendfile(connection->descriptor, file, &at, (size_t)(range.last + 1 - at));
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0 && errno == EAGAIN) {
-            return give_up(connection->peer, "takes nothing for too long"); /* SO_SNDTIMEO */
-        }
-        if (n < 0) {
-            return report("sendfile", connection->peer, errno);
-        }
-        if (n == 0) {
-            return give_up(connection->peer, "the file has become shorter while it was sent");
-        }
-    }
-    return true;
-    /* END SOLUTION */
-    /* STARTER:
-    (void)file; // sendfile(2) moves the offset that it is given
-    (void)range;
-    return give_up(connection->peer, "send_range is not written yet");
     */
 }
 

@@ -1,6 +1,7 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -42,12 +43,25 @@ static ssize_t connection_read(struct connection *connection)
     return n;
 }
 
+/* Tells of the request that was read last, on standard error. */
+static void log_request(const struct connection *connection)
+{
+    const struct request *request = &connection->parser.request;
+    char local[ENDPOINT_TEXT];
+    fprintf(stderr, "%s %s %.*s %.*s\n", connection->peer, conn_local(connection->conn, local),
+            (int)request->method.length, request->method.start, (int)request->target.length,
+            request->target.start);
+}
+
 int read_request(struct connection *connection)
 {
     struct parser *parser = &connection->parser;
     connection->conn->read_deadline = now_ms() + connection->timeout_ms;
     for (;;) {
         int verdict = parser_feed(parser, connection->bytes, connection->used);
+        if (verdict == DONE && connection->log) {
+            log_request(connection);
+        }
         if (verdict != MORE) {
             return verdict;
         }

@@ -22,6 +22,7 @@ struct connection {
     struct conn *conn;
     const char *peer;   /* its address, for messages */
     int64_t timeout_ms; /* for a whole request, and for each piece of an answer */
+    bool log;           /* tell of each request on standard error: `REMOTE LOCAL METHOD TARGET` */
     struct parser parser;
     time_t now;              /* when the request was whole, or refused: the Date of the answer */
     size_t used;             /* bytes that are in the buffer */

@@ -1,4 +1,4 @@
-/* vsock-http: a server of files, smaller than chapter 05's, and a client, over whatever carries a stream.
+/* vsock-http: chapter 05's server of files, and a client, over whatever carries a stream.
  *
  *   vsock-http [--root DIR] [--log] [--timeout SECONDS] --listen ADDRESS     the server
  *   vsock-http [--timeout SECONDS] URL                                       the client
@@ -14,11 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "client.h"
 #include "conn.h"
-#include "files.h"
+#include "connection.h"
 #include "listener.h"
 #include "report.h"
+#include "request.h"
 #include "signals.h"
 #include "url.h"
 
@@ -90,9 +92,10 @@ static void serve_peer(struct conn *conn, int root, const struct options *option
     connection.conn = conn;
     connection.peer = conn_remote(conn, peer);
     connection.timeout_ms = options->timeout_ms;
+    connection.log = options->log;
     connection.parser = (struct parser){.state = REQUEST_LINE};
     connection.used = 0;
-    converse(&connection, root, options->log);
+    converse(&connection, root);
     int error = conn_close(conn);
     if (error < 0) {
         report("close", peer, -error);
