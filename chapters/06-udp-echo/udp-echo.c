@@ -214,7 +214,7 @@ static bool answer(int fd, struct datagram *datagram)
     return report("sendmsg", address_format("udp", &datagram->peer, peer, sizeof peer), error);
     /* END SOLUTION */
     /* STARTER:
-    (void)fd; // sendmsg(2), to where it came from
+    (void)fd; // sendmsg(2), to where it came from, without sleeping
     keep_address(datagram);
     return report("sendmsg", address_format("udp", &datagram->peer, peer, sizeof peer), ENOSYS);
     */

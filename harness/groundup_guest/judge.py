@@ -80,14 +80,16 @@ def _source_line(error: BaseException, file: str) -> str:
 
 
 def diagnose(scene: Scene, verdict: Verdict) -> dict[str, Any]:
-    """Return what the server machine can say about a failure: output and last system calls of the program that counts.
+    """Return what the server machine can say about a failure: output and last system calls of one program.
 
+    It is the one that the test has dealt with last.
     If a program has died that should not have, that is the failure's cause, and is what the verdict then says.
     """
     found: dict[str, Any] = {"stdout": "", "stderr": "", "syscalls": []}
     if not scene.programs:
         return found
-    chosen, ends = scene.programs[-1], [program.call("wait", deadline=0)["exit"] for program in scene.programs]
+    chosen = scene.latest or scene.programs[-1]
+    ends = [program.call("wait", deadline=0)["exit"] for program in scene.programs]
     for program, exit_ in zip(scene.programs, ends, strict=True):
         if exit_ is not None and not program.expected_to_end:
             chosen = program

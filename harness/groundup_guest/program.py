@@ -49,6 +49,8 @@ class Program:
         self._address: Address | None = None
         self._ready_line = ""
         self._final: Body | None = None  # how it ended and what it had written, once it has
+        self._told: dict[str, int] = {}  # how many lines `says` has seen, by stream
+        scene.latest = self
 
     @property
     def address(self) -> Address:
@@ -68,6 +70,7 @@ class Program:
 
     def call(self, method: str, **params: Any) -> Body:
         """Call a method of the server machine's agent about this program. What cannot change any more is not asked."""
+        self._scene.latest = self
         if self._final is not None and method in ("wait", "output"):
             return self._final
         found = self._scene.host.server(method, handle=self._handle, **params)
@@ -209,16 +212,21 @@ class Program:
         return lines[0]
 
     def says(self, matching: str, stream: str = "stderr", *, hint: str = "") -> re.Match[str]:
-        """Expect its last line on `stream`, once it has come to rest, to fit the regular expression whole."""
+        """Expect its last line on `stream`, once it has come to rest, to fit the regular expression whole.
+
+        It has to be another line than that of the last time.
+        """
         found = self.call("settle", deadline=self._scene.deadlines.default)
         if not found["settled"]:
             self.fail_restless(found, hint)
-        last = next(iter(reversed(str(found[stream]).splitlines())), "")
+        lines = str(found[stream]).splitlines()
+        last = lines[-1] if len(lines) > self._told.get(stream, 0) else ""
+        self._told[stream] = len(lines)
         match = re.fullmatch(matching, last)
         if match is None:
             self._scene.steps.fail(
                 "server",
-                f"expected to say /{matching}/ on {stream}, but " + ("said:" if last else "said nothing"),
+                f"expected to say /{matching}/ on {stream}, but " + ("said:" if last else "said nothing more"),
                 f"The program did not say on {stream} what it should: /{matching}/.",
                 hint,
                 detail=last[:1000],

@@ -111,6 +111,8 @@ class Scene:
     settings: Settings
     steps: Steps = field(default_factory=Steps)
     programs: list["Program"] = field(default_factory=list)
+    latest: "Program | None" = None
+    """The program that the test has dealt with last: what it did is shown when the test fails."""
     closers: list[Callable[[], None]] = field(default_factory=list)
     """Called when the test's own part is over, last first: they close its ends of connections, and clear faults."""
 

@@ -12,7 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from groundup_guest.scene import Scene
-from groundup_guest.testing import Machine, Program, Server, Udp, Wire, needs, points, read
+from groundup_guest.testing import Links, Machine, Program, Server, Udp, Wire, needs, points, read
 
 LARGEST = 65507
 SECOND = {4: "192.0.2.9", 6: "2001:db8::9"}
@@ -21,6 +21,11 @@ LINK_LOCAL = "fe80::5054:ff:fe00:1%eth0"
 """The address that the server machine has made of its eth0's own, as the client machine writes it (RFC 4007)."""
 ELSEWHERE = "198.51.100.7"
 """An address to which the server machine has no route."""
+ABSENT = ("192.0.2.200", "192.0.2.201", "192.0.2.202", "192.0.2.203")
+"""Addresses of the server's own network that nobody has: the kernel asks for them by ARP, and waits."""
+CROWD = 40
+"""How many datagrams come from each of them. The answers, of 1400 bytes, are more than a send buffer holds: 212,992
+bytes, the kernel's own overhead counted (socket(7), wmem_default)."""
 QUEUE = 16
 """How many datagrams wait at a time for a server that is asked for its counters."""
 COUNTERS = r"udp-echo: received (\d+), echoed (\d+), truncated (\d+), unsent (\d+)"
@@ -195,13 +200,14 @@ def test_truncation_is_seen(server: Server, udp: Udp, rng: random.Random) -> Non
 
 @points(8)
 @needs("test_echoes")
-@read("ppoll(2)", "sigaction(2)", "signal(7), Interruption of system calls")
+@read("ppoll(2)", "sigprocmask(2)", "sigtimedwait(2)", "signal(7), Interruption of system calls")
 def test_counters(server: Server, udp: Udp, scene: Scene, rng: random.Random) -> None:
     """SIGUSR1 prints the counters on standard error, at once and each time, and costs no datagram."""
     program = server.start("--port", "0")
     hint = (
-        "A handler that sets a flag does not end a call that is restarted: let it interrupt the sleep, and print then, "
-        "not after the next datagram. Standard output has the ready line and nothing else."
+        "SIGUSR1 ends a program that has no handler for it. A handler that sets a flag does not end a call that is "
+        "restarted: let it interrupt the sleep, and print then, not after the next datagram. Standard output has the "
+        "ready line and nothing else."
     )
     count(program, 0, 0, 0, 0, hint=hint)
     peer = udp.socket(program, 6)
@@ -226,6 +232,16 @@ def test_counters(server: Server, udp: Udp, scene: Scene, rng: random.Random) ->
     assert received < QUEUE, (
         f"SIGUSR1 came with the first of {QUEUE} datagrams, and the counters when all {received} had been served. "
         "ppoll(2) lets a signal in only when it sleeps: while datagrams keep coming, look for one that is pending."
+    )
+    # The signal comes behind the only datagram, before the program sleeps again.
+    awake = server.start("--port", "0", inject="sendmsg,sendto,sendmmsg:signal=USR1:when=1")
+    peer = udp.socket(awake)
+    peer.sends(b"and then silence")
+    peer.receives(b"and then silence")
+    awake.says(
+        COUNTERS,
+        hint="SIGUSR1 came between two sleeps. The handler noted it, and the program slept until the next datagram. "
+        "Block the signal, sigprocmask(2), and let ppoll(2) alone unblock it: then it wakes at once.",
     )
 
 
@@ -258,9 +274,9 @@ def test_icmp_errors_stop_nobody(server: Server, udp: Udp, wire: Wire) -> None:
 
 @points(8)
 @needs("test_counters")
-@read("sendmsg(2), ERRORS", "RFC 768", "udp(7)")
-def test_senders_that_lie(server: Server, udp: Udp, wire: Wire) -> None:
-    """A sender without a route, or of port 0, cannot be answered: that is counted, and the next one is served."""
+@read("sendmsg(2), ERRORS", "RFC 768", "udp(7)", "arp(7)")
+def test_senders_that_lie(server: Server, udp: Udp, wire: Wire, link: Links) -> None:
+    """A sender without a route, of port 0, or who is not there, cannot be answered: that is counted, nobody waits."""
     program = server.start("--port", "0")
     peer = udp.socket(program)
     peer.sends(b"in truth")
@@ -281,6 +297,15 @@ def test_senders_that_lie(server: Server, udp: Udp, wire: Wire) -> None:
         f"Four datagrams came, one of them from port 0, to which nothing can be sent. The counters say: received "
         f"{received}, echoed {echoed}, truncated {truncated}, unsent {unsent}."
     )
+    question = UDP(sport=4000, dport=program.address.port) / bytes(1400)
+    crowd = [bytes(to_server / IP(src=absent, dst=answer[IP].src) / question) for absent in ABSENT]
+    with link.on("eth0").flooded(crowd * CROWD, "datagrams of neighbours who are not there"):
+        pass  # each of them is sent once at least
+    hint = (
+        "Answers wait in the send buffer until ARP has found nobody, for three seconds. When it is full, a sendmsg(2) "
+        "without MSG_DONTWAIT sleeps: a stranger has stopped the server. With it, EAGAIN: that answer is lost."
+    )
+    counters(program, hint)
 
 
 @points(6)
@@ -351,7 +376,7 @@ def test_port_taken(server: Server, udp: Udp) -> None:
 @read("getopt_long(3)", "strtoul(3)", "signal(7)")
 def test_options(server: Server, udp: Udp) -> None:
     """A bad option or value is one line on standard error and exit status 2; --help goes to standard output."""
-    patient = server.start("--port", "0", "--size", "1", "--timeout", "0.01")
+    patient = server.start("--port", "0", "--size", "2", "--timeout", "0.01")
     values = {"--size": "0", "--port": "65536", "--bind": "nowhere", "--timeout": "0"}
     for arguments in (*values.items(), ("--size", "65508"), ("more",)):
         wrong = server.run(*arguments)

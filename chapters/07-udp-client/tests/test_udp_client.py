@@ -92,7 +92,7 @@ def message(data: bytes) -> tuple[int, int, int]:
 
 
 @points(11)
-@read("getaddrinfo(3)", "connect(2)", "send(2)", "recv(2)")
+@read("getaddrinfo(3)", "connect(2)", "send(2)", "recv(2)", "byteorder(3)")
 def test_asks_and_is_answered(server: Server, udp: Udp, scene: Scene) -> None:
     """Each message goes out with its header, the next one when the echo is there; over IPv4 and IPv6."""
     sessions = set()
@@ -102,8 +102,9 @@ def test_asks_and_is_answered(server: Server, udp: Udp, scene: Scene) -> None:
         found = responder.echoes(program, 3)
         headers = [message(datagram.data) for datagram in found]
         assert [header[1:] for header in headers] == [(1, 1), (2, 1), (3, 1)], (
-            f"The headers should say message 1, 2, 3, each in its first transmission; they say {headers}. Numbers are "
-            "of 32 bits, big-endian, behind the 8 bytes of the session."
+            "The headers should say message 1, 2, 3, each in its first transmission; they say "
+            + ", ".join(f"{number:#x} in {transmission:#x}" for _, number, transmission in headers)
+            + ". Numbers are of 32 bits, big-endian, htonl(3), behind the 8 bytes of the session."
         )
         assert len({header[0] for header in headers}) == 1, "The session is the same in all datagrams of a run."
         assert len({datagram.source for datagram in found}) == 1, "One socket asks, from one port."
@@ -205,7 +206,11 @@ def test_next_address(server: Server, udp: Udp, machine: Machine) -> None:
     responder = udp.listens()
     machine.hosts({"half.example": ["2001:db8::2", "192.0.2.2"]})
     program = server.run("--count", "2", "--timeout", LONG, responder.target("half.example"))
-    responder.echoes(program, 2, hint="One address that refuses is not the end of the name: go on with ai_next.")
+    asked = responder.receives(program, hint="One address that refuses is not the end of the name: go on with ai_next.")
+    sockets = [each for each in program.descriptors() if each.target.startswith("socket:")]
+    assert len(sockets) == 1, f"It has {len(sockets)} sockets now: that of the address that refused wants its close(2)."
+    responder.replies(asked.data, asked)
+    responder.echoes(program, 1)
     program.exits(0)
     says(program, messages=2, sent=2, answered=2, lost=0)
     assert program.stderr == "", f"It ends with status 0, and complains: {program.stderr}"
@@ -319,16 +324,26 @@ def test_strangers(server: Server, udp: Udp, wire: Wire) -> None:
     question = wire.capture().udp(to=responder.port)[0]
     wire.injects(spoofed(question, "192.0.2.77", asked.data))
     session, filling = asked.data[:8], asked.data[HEADER:]
-    others = [bytes([session[0] ^ 1]) + session[1:], session[:-1] + bytes([session[-1] ^ 1])]
     never_sent = ((1, 2), (1, 0), (1, 1 << 31), (0, 1), (2, 1), (0x10001, 1))
-    wrong = [b"", b"hello", asked.data[:-1], asked.data + b"!", asked.data[:-1] + b"!"]
-    wrong += [other + asked.data[8:] for other in others]
-    wrong += [session + struct.pack(">II", *numbers) + filling for numbers in never_sent]
-    for data in wrong:
+    wrong = {
+        "an empty datagram": b"",
+        "one of five bytes": b"hello",
+        "one that is a byte too short": asked.data[:-1],
+        "one that is a byte too long": asked.data + b"!",
+        "one whose last byte is another": asked.data[:-1] + b"!",
+        "one whose session begins otherwise": bytes([session[0] ^ 1]) + asked.data[1:],
+        "one whose session ends otherwise": session[:-1] + bytes([session[-1] ^ 1]) + asked.data[8:],
+    }
+    for number, transmission in never_sent:
+        what = f"one with message {number}, transmission {transmission}"
+        wrong[what] = session + struct.pack(">II", number, transmission) + filling
+    for data in wrong.values():
         responder.replies(data, asked)
     responder.replies(asked.data, asked)
     program.exits(0)
-    says(program, messages=1, answered=1, lost=0, strange=len(wrong), late=0, hint=hint)
+    strange = summary(program).strange  # it ends with what it takes for its answer: so many came before that
+    taken = f"It has taken {list(wrong)[strange]} for its answer. " if strange < len(wrong) else ""
+    says(program, messages=1, answered=1, lost=0, strange=len(wrong), late=0, hint=taken + hint)
 
 
 def spoofed(question: Packet, source: str, data: bytes) -> Packet:
@@ -356,8 +371,9 @@ def test_strange_datagrams_buy_no_time(server: Server, udp: Udp, machine: Machin
     while (ended := program.call("wait", deadline=wait / 20)["exit"]) is None and program.seconds < limit:
         responder.replies(b"no answer", asked)
     assert ended is not None, (
-        f"--timeout {wait:.3f}, and it waits after {program.seconds:.1f} s, as long as something comes. SO_RCVTIMEO, "
-        "or a wait of the same length again, limits silence. Compute what is left of the time before each wait."
+        f"--timeout {wait:.3f}, and it still waits after {program.seconds:.1f} s, because something keeps "
+        "coming. SO_RCVTIMEO, or a wait of the same length again, limits silence. Compute what is left of the time "
+        "before each wait."
     )
     program.exits(TIMED_OUT)
     assert program.seconds > 0.9 * wait, (
@@ -369,7 +385,7 @@ def test_strange_datagrams_buy_no_time(server: Server, udp: Udp, machine: Machin
 
 @points(7)
 @needs("test_asks_and_is_answered")
-@read("RFC 768", "udp(7)")
+@read("RFC 768", "RFC 8085, section 3.3")
 def test_late_answers(server: Server, udp: Udp, scene: Scene) -> None:
     """An answer that comes twice, or after its message was given up, is late; it is not taken for the next one's."""
     responder = udp.listens()
@@ -383,7 +399,11 @@ def test_late_answers(server: Server, udp: Udp, scene: Scene) -> None:
     responder.replies(third.data, third)
     program.exits(TIMED_OUT, hint="A message that was not answered in its time stays lost, whatever comes later.")
     program.prints_one_line(matching=r"udp-client: .*i/o timeout")
-    says(program, messages=3, sent=3, answered=2, lost=1, percent=33, late=2, strange=0)
+    hint = (
+        "Message 1 was answered when message 2 was waited for, and message 2 twice, then when 3 was. Compare "
+        "the number: what answers an earlier message is late, and ends no wait."
+    )
+    says(program, messages=3, sent=3, answered=2, lost=1, percent=33, late=2, strange=0, hint=hint)
 
 
 @points(6)
@@ -426,7 +446,8 @@ def test_calls_that_fail(server: Server, udp: Udp, scene: Scene) -> None:
     sends = "sendto,sendmsg,sendmmsg"
     options = ("--count", "1", "--timeout", f"{7 * passing(scene, 0.4):.3f}", responder.target())
     program = server.run(*options, inject=f"{sends}:error=EAGAIN:when=1")
-    responder.echoes(program, hint="send(2) had no room, EAGAIN: as if lost on the way, and sent again after its wait.")
+    hint = "It had no room: EAGAIN from send(2). That is as if lost on the way, and sent again after its wait."
+    responder.echoes(program, hint=hint)
     program.exits(0)
     says(program, messages=1, sent=1, answered=1, hint="What the kernel would not take was not sent.")
     program = server.run("--timeout", LONG, responder.target(), inject=f"{sends}:error=ECONNREFUSED:when=2")

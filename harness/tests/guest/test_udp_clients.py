@@ -116,11 +116,17 @@ def test_good(server, udp):
 def test_other(server, udp):
     program = start(server, udp)
     program.says("four")
+
+def test_nothing_more(server, udp):
+    program = start(server, udp)
+    program.says("three")
+    program.says("three")
 """
     results = asker.run(source, program="asker", floor=1.0).results
     assert (results["test_good"]["outcome"], results["test_good"]["message"]) == ("pass", "")
     assert results["test_other"]["message"] == "The program did not say on stderr what it should: /four/."
     assert results["test_other"]["steps"][-1]["detail"] == "three"
+    assert results["test_nothing_more"]["steps"][-1]["text"].endswith("said nothing more")
 
 
 def test_a_flood_of_datagrams_is_a_failure_like_others(asker: Backend) -> None:
