@@ -16,6 +16,21 @@ EPILOG = """exit status: 0 all tests passed, 1 a test failed or nothing could be
 3 the machinery failed (which never costs a submission points)"""
 
 
+class _Command(argparse.ArgumentParser):
+    """The parser of one command: its options may stand anywhere among the operands (`check 07 --all test_options`)."""
+
+    _within = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        if self._within:  # which parse_known_intermixed_args calls for a part of its work
+            return super().parse_known_args(args, namespace)
+        self._within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._within = False
+
+
 def _number(lowest: int, highest: int) -> Callable[[str], int]:
     """Return a converter for argparse that takes whole numbers in a range and says so of anything else."""
 
@@ -52,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Command)
 
     def command(name: str, summary: str, module: str, function: str = "run") -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -70,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("check", "build your work on a chapter and test it", "check")
     chapter_argument(sub)
-    sub.add_argument("tests", nargs="*", metavar="TEST", help="only these tests (default: all)")
+    sub.add_argument("tests", nargs="*", default=[], metavar="TEST", help="only these tests (default: all)")
     _run_options(sub)
 
     sub = command("watch", "check again whenever a file is saved, what failed last comes first", "watch")
@@ -103,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("role", choices=("server", "client"))
 
     sub = command("verify", "prove the tests: starter fails, solution passes, every mutant dies by name", "verify")
-    sub.add_argument("chapters", nargs="*", metavar="NN", help="only these chapters (default: all)")
+    sub.add_argument("chapters", nargs="*", default=[], metavar="NN", help="only these chapters (default: all)")
     sub.add_argument("--runs", type=positive, default=1, metavar="N", help="run each solution N times")
     sub.add_argument("--seed", type=_seed, metavar="N", help="use this seed in every run")
     sub.add_argument(
