@@ -152,78 +152,89 @@ def test_names(server: Server, udp: Udp, machine: Machine) -> None:
     unknown.prints_one_line(matching="udp-client: .+")
 
 
-@points(8)
+@points(9)
 @needs("test_asks_and_is_answered")
-@read("connect(2)", "udp(7), ERRORS", "recv(2), ECONNREFUSED")
-def test_refused(server: Server, udp: Udp, wire: Wire, scene: Scene) -> None:
-    """Where nobody has the port, or a firewall refuses, it ends at once with status 4 and says what strerror does."""
-    responder = udp.listens()
-    responder.closes()
-    patience = 4 * scene.deadlines.default
-    program = server.run("--timeout", f"{patience:.3f}", responder.target())
-    hint = "The answer to a datagram that nobody wants is ICMP's: a connected socket gets it as ECONNREFUSED."
-    program.exits(UNREACHABLE, hint=hint)
-    program.prints_one_line(matching=r"udp-client: .*(?i:connection refused)", hint=hint)
-    said = says(program, messages=1, answered=0, lost=1, percent=100)
-    assert said.sent == 1, f"It has sent {said.sent} datagrams, though the first was refused: no answer will come."
-    assert program.seconds < patience, "It has waited for its time to be up, though it had been refused."
-    guarded = udp.listens()
-    program = server.run("--timeout", f"{patience:.3f}", guarded.target())
-    guarded.receives(program)
-    question = wire.capture().udp(to=guarded.port)[0]
-    prohibited = ICMP(type=3, code=13) / bytes(question[IP])
-    frame = Ether(src=question[Ether].dst, dst=question[Ether].src)
-    wire.injects(frame / IP(src=question[IP].dst, dst=question[IP].src) / prohibited)
-    hint = "ICMP has more to say than that nobody has the port: of a firewall's refusal recv(2) makes EHOSTUNREACH."
-    program.exits(UNREACHABLE, hint=hint)
-    program.prints_one_line(matching="udp-client: .+", hint=hint)
-    says(program, messages=1, sent=1, answered=0, lost=1, hint=hint)
-
-
-@points(5)
-@needs("test_refused", "test_names")
-@read("recv(2), ECONNREFUSED", "udp(7), ERRORS")
-def test_refused_in_the_middle(server: Server, udp: Udp, machine: Machine) -> None:
-    """A server that goes away after it has answered is found out at the next message: status 4, and the summary."""
-    responder = udp.listens(6)
-    other = udp.listens(4, responder.port)
-    machine.hosts({"both.example": ["2001:db8::2", "192.0.2.2"]})
-    program = server.run("--count", "5", "--timeout", LONG, responder.target("both.example"))
-    first = responder.receives(program)
-    responder.replies(first.data, first)
-    responder.closes()
-    program.exits(UNREACHABLE)
-    program.prints_one_line(matching=r"udp-client: .*(?i:connection refused)")
-    says(program, messages=2, answered=1, lost=1, percent=50)
-    other.sees_nothing(hint="The next address is asked where one refuses before it has answered anything.")
-
-
-@points(5)
-@needs("test_refused", "test_names")
-@read("getaddrinfo(3), ai_next", "connect(2)")
-def test_next_address(server: Server, udp: Udp, machine: Machine) -> None:
-    """Where an address refuses before it has answered anything, the next one is asked, if it can be connected to."""
-    responder = udp.listens()
-    machine.hosts({"half.example": ["2001:db8::2", "192.0.2.2"]})
-    program = server.run("--count", "2", "--timeout", LONG, responder.target("half.example"))
-    asked = responder.receives(program, hint="One address that refuses is not the end of the name: go on with ai_next.")
-    sockets = [each for each in program.descriptors() if each.target.startswith("socket:")]
-    assert len(sockets) == 1, f"It has {len(sockets)} sockets now: that of the address that refused wants its close(2)."
+@read("connect(2)", "udp(7)", "recv(2)")
+def test_strangers(server: Server, udp: Udp, wire: Wire) -> None:
+    """Others are not heard, though they send the right bytes; from the right one only the right bytes are an answer."""
+    responder, stranger = udp.listens(), udp.listens()
+    program = server.run("--count", "1", "--tries", "1", "--timeout", LONG, responder.target())
+    asked = responder.receives(program)
+    hint = (
+        "A socket that connect(2) has tied to one address hears nobody else. Of what comes from there only what was "
+        "sent, to the last byte, is an answer: not another session's, nor one that is a byte shorter or longer."
+    )
+    stranger.replies(asked.data, asked)  # the same machine, another port
+    question = wire.capture().udp(to=responder.port)[0]
+    wire.injects(spoofed(question, "192.0.2.77", asked.data))
+    session, filling = asked.data[:8], asked.data[HEADER:]
+    never_sent = ((1, 2), (1, 0), (1, 1 << 31), (0, 1), (2, 1), (0x10001, 1))
+    wrong = {
+        "an empty datagram": b"",
+        "one of five bytes": b"hello",
+        "one that is a byte too short": asked.data[:-1],
+        "one that is a byte too long": asked.data + b"!",
+        "one whose last byte is another": asked.data[:-1] + b"!",
+        "one whose session begins otherwise": bytes([session[0] ^ 1]) + asked.data[1:],
+        "one whose session ends otherwise": session[:-1] + bytes([session[-1] ^ 1]) + asked.data[8:],
+    }
+    for number, transmission in never_sent:
+        what = f"one with message {number}, transmission {transmission}"
+        wrong[what] = session + struct.pack(">II", number, transmission) + filling
+    for data in wrong.values():
+        responder.replies(data, asked)
     responder.replies(asked.data, asked)
-    responder.echoes(program, 1)
     program.exits(0)
-    says(program, messages=2, sent=2, answered=2, lost=0)
-    assert program.stderr == "", f"It ends with status 0, and complains: {program.stderr}"
-    responder.closes()
-    machine.hosts({"less.example": ["192.0.2.2", NOWHERE]})
-    program = server.run("--timeout", LONG, responder.target("less.example"))
-    hint = "Where no other address can be connected to, it is the refusal that is worth telling of."
-    program.exits(UNREACHABLE, hint=hint)
-    program.prints_one_line(matching=r"udp-client: .*(?i:connection refused)", hint=hint)
-    says(program, messages=1, sent=1, answered=0, lost=1, hint=hint)
-    program = server.run(f"udp:{NOWHERE}:7")
-    program.exits(UNREACHABLE, hint="connect(2) fails with ENETUNREACH where no route leads.")
-    program.prints_one_line(matching=r"udp-client: .*(?i:unreachable).*")
+    strange = summary(program).strange  # it ends with what it takes for its answer: so many came before that
+    taken = f"It has taken {list(wrong)[strange]} for its answer. " if strange < len(wrong) else ""
+    says(program, messages=1, answered=1, lost=0, strange=len(wrong), late=0, hint=taken + hint)
+
+
+def spoofed(question: Packet, source: str, data: bytes) -> Packet:
+    """Return a frame that answers `question`, in somebody else's name."""
+    ports = UDP(sport=question[UDP].dport, dport=question[UDP].sport)
+    ethernet = Ether(src=question[Ether].dst, dst=question[Ether].src)
+    frame: Packet = ethernet / IP(src=source, dst=question[IP].src) / ports / data
+    return frame
+
+
+@points(7)
+@needs("test_asks_and_is_answered")
+@read("RFC 768", "RFC 8085, section 3.3")
+def test_late_answers(server: Server, udp: Udp, scene: Scene) -> None:
+    """An answer that comes twice, or after its message was given up, is late; it is not taken for the next one's."""
+    responder = udp.listens()
+    wait = passing(scene, 1.5)
+    program = server.run("--count", "3", "--tries", "1", "--timeout", f"{wait:.3f}", responder.target())
+    first = responder.receives(program)
+    second = responder.receives(program)  # the first has been given up
+    for data in (first.data, second.data, second.data):
+        responder.replies(data, second)
+    third = responder.receives(program)
+    responder.replies(third.data, third)
+    program.exits(TIMED_OUT, hint="A message that was not answered in its time stays lost, whatever comes later.")
+    program.prints_one_line(matching=r"udp-client: .*i/o timeout")
+    hint = (
+        "Message 1 was answered when message 2 was waited for, and message 2 twice, then when 3 was. Compare "
+        "the number: what answers an earlier message is late, and ends no wait."
+    )
+    says(program, messages=3, sent=3, answered=2, lost=1, percent=33, late=2, strange=0, hint=hint)
+
+
+@points(4)
+@needs("test_asks_and_is_answered")
+@read("connect(2)", "udp(7)", "strace(1)")
+def test_connect_sends_nothing(server: Server, udp: Udp, wire: Wire, trace: Trace) -> None:
+    """With --count 0 it resolves, connects, and says so: not one datagram goes over the wire."""
+    responder = udp.listens()
+    program = server.run("--count", "0", responder.target())
+    program.exits(0)
+    says(program, messages=0, sent=0, answered=0, lost=0, percent=0)
+    calls = [call.text for call in trace.calls(program, "connect")]
+    assert calls, "It has not called connect(2), which ties the socket to the server and sends nothing."
+    frames = wire.capture().udp()
+    assert not frames, f"It has sent something: {frames[0].summary()}"
+    responder.sees_nothing()
 
 
 @points(12)
@@ -323,52 +334,6 @@ def test_loss_is_retried(server: Server, udp: Udp, wire: Wire, scene: Scene) -> 
     )
 
 
-@points(9)
-@needs("test_asks_and_is_answered")
-@read("connect(2)", "udp(7)", "recv(2)")
-def test_strangers(server: Server, udp: Udp, wire: Wire) -> None:
-    """Others are not heard, though they send the right bytes; from the right one only the right bytes are an answer."""
-    responder, stranger = udp.listens(), udp.listens()
-    program = server.run("--count", "1", "--tries", "1", "--timeout", LONG, responder.target())
-    asked = responder.receives(program)
-    hint = (
-        "A socket that connect(2) has tied to one address hears nobody else. Of what comes from there only what was "
-        "sent, to the last byte, is an answer: not another session's, nor one that is a byte shorter or longer."
-    )
-    stranger.replies(asked.data, asked)  # the same machine, another port
-    question = wire.capture().udp(to=responder.port)[0]
-    wire.injects(spoofed(question, "192.0.2.77", asked.data))
-    session, filling = asked.data[:8], asked.data[HEADER:]
-    never_sent = ((1, 2), (1, 0), (1, 1 << 31), (0, 1), (2, 1), (0x10001, 1))
-    wrong = {
-        "an empty datagram": b"",
-        "one of five bytes": b"hello",
-        "one that is a byte too short": asked.data[:-1],
-        "one that is a byte too long": asked.data + b"!",
-        "one whose last byte is another": asked.data[:-1] + b"!",
-        "one whose session begins otherwise": bytes([session[0] ^ 1]) + asked.data[1:],
-        "one whose session ends otherwise": session[:-1] + bytes([session[-1] ^ 1]) + asked.data[8:],
-    }
-    for number, transmission in never_sent:
-        what = f"one with message {number}, transmission {transmission}"
-        wrong[what] = session + struct.pack(">II", number, transmission) + filling
-    for data in wrong.values():
-        responder.replies(data, asked)
-    responder.replies(asked.data, asked)
-    program.exits(0)
-    strange = summary(program).strange  # it ends with what it takes for its answer: so many came before that
-    taken = f"It has taken {list(wrong)[strange]} for its answer. " if strange < len(wrong) else ""
-    says(program, messages=1, answered=1, lost=0, strange=len(wrong), late=0, hint=taken + hint)
-
-
-def spoofed(question: Packet, source: str, data: bytes) -> Packet:
-    """Return a frame that answers `question`, in somebody else's name."""
-    ports = UDP(sport=question[UDP].dport, dport=question[UDP].sport)
-    ethernet = Ether(src=question[Ether].dst, dst=question[Ether].src)
-    frame: Packet = ethernet / IP(src=source, dst=question[IP].src) / ports / data
-    return frame
-
-
 @points(6)
 @needs("test_strangers", "test_silence", "test_names")
 @read("ppoll(2)", "clock_gettime(2)")
@@ -396,29 +361,6 @@ def test_strange_datagrams_buy_no_time(server: Server, udp: Udp, machine: Machin
     )
     other.sees_nothing(hint="Who does not answer may be slow: only an address that refuses gives way to the next.")
     assert says(program, answered=0, lost=1).strange > 0, "The datagrams that are no answer are counted as strange."
-
-
-@points(7)
-@needs("test_asks_and_is_answered")
-@read("RFC 768", "RFC 8085, section 3.3")
-def test_late_answers(server: Server, udp: Udp, scene: Scene) -> None:
-    """An answer that comes twice, or after its message was given up, is late; it is not taken for the next one's."""
-    responder = udp.listens()
-    wait = passing(scene, 1.5)
-    program = server.run("--count", "3", "--tries", "1", "--timeout", f"{wait:.3f}", responder.target())
-    first = responder.receives(program)
-    second = responder.receives(program)  # the first has been given up
-    for data in (first.data, second.data, second.data):
-        responder.replies(data, second)
-    third = responder.receives(program)
-    responder.replies(third.data, third)
-    program.exits(TIMED_OUT, hint="A message that was not answered in its time stays lost, whatever comes later.")
-    program.prints_one_line(matching=r"udp-client: .*i/o timeout")
-    hint = (
-        "Message 1 was answered when message 2 was waited for, and message 2 twice, then when 3 was. Compare "
-        "the number: what answers an earlier message is late, and ends no wait."
-    )
-    says(program, messages=3, sent=3, answered=2, lost=1, percent=33, late=2, strange=0, hint=hint)
 
 
 @points(6)
@@ -452,6 +394,80 @@ def test_statistics(server: Server, udp: Udp, wire: Wire, scene: Scene) -> None:
     program.exits(TIMED_OUT if said.lost else 0)
 
 
+@points(8)
+@needs("test_asks_and_is_answered")
+@read("connect(2)", "udp(7), ERRORS", "recv(2), ECONNREFUSED")
+def test_refused(server: Server, udp: Udp, wire: Wire, scene: Scene) -> None:
+    """Where nobody has the port, or a firewall refuses, it ends at once with status 4 and says what strerror does."""
+    responder = udp.listens()
+    responder.closes()
+    patience = 4 * scene.deadlines.default
+    program = server.run("--timeout", f"{patience:.3f}", responder.target())
+    hint = "The answer to a datagram that nobody wants is ICMP's: a connected socket gets it as ECONNREFUSED."
+    program.exits(UNREACHABLE, hint=hint)
+    program.prints_one_line(matching=r"udp-client: .*(?i:connection refused)", hint=hint)
+    said = says(program, messages=1, answered=0, lost=1, percent=100)
+    assert said.sent == 1, f"It has sent {said.sent} datagrams, though the first was refused: no answer will come."
+    assert program.seconds < patience, "It has waited for its time to be up, though it had been refused."
+    guarded = udp.listens()
+    program = server.run("--timeout", f"{patience:.3f}", guarded.target())
+    guarded.receives(program)
+    question = wire.capture().udp(to=guarded.port)[0]
+    prohibited = ICMP(type=3, code=13) / bytes(question[IP])
+    frame = Ether(src=question[Ether].dst, dst=question[Ether].src)
+    wire.injects(frame / IP(src=question[IP].dst, dst=question[IP].src) / prohibited)
+    hint = "ICMP has more to say than that nobody has the port: of a firewall's refusal recv(2) makes EHOSTUNREACH."
+    program.exits(UNREACHABLE, hint=hint)
+    program.prints_one_line(matching="udp-client: .+", hint=hint)
+    says(program, messages=1, sent=1, answered=0, lost=1, hint=hint)
+
+
+@points(5)
+@needs("test_refused", "test_names")
+@read("recv(2), ECONNREFUSED", "udp(7), ERRORS")
+def test_refused_in_the_middle(server: Server, udp: Udp, machine: Machine) -> None:
+    """A server that goes away after it has answered is found out at the next message: status 4, and the summary."""
+    responder = udp.listens(6)
+    other = udp.listens(4, responder.port)
+    machine.hosts({"both.example": ["2001:db8::2", "192.0.2.2"]})
+    program = server.run("--count", "5", "--timeout", LONG, responder.target("both.example"))
+    first = responder.receives(program)
+    responder.replies(first.data, first)
+    responder.closes()
+    program.exits(UNREACHABLE)
+    program.prints_one_line(matching=r"udp-client: .*(?i:connection refused)")
+    says(program, messages=2, answered=1, lost=1, percent=50)
+    other.sees_nothing(hint="The next address is asked where one refuses before it has answered anything.")
+
+
+@points(5)
+@needs("test_refused", "test_names")
+@read("getaddrinfo(3), ai_next", "connect(2)")
+def test_next_address(server: Server, udp: Udp, machine: Machine) -> None:
+    """Where an address refuses before it has answered anything, the next one is asked, if it can be connected to."""
+    responder = udp.listens()
+    machine.hosts({"half.example": ["2001:db8::2", "192.0.2.2"]})
+    program = server.run("--count", "2", "--timeout", LONG, responder.target("half.example"))
+    asked = responder.receives(program, hint="One address that refuses is not the end of the name: go on with ai_next.")
+    sockets = [each for each in program.descriptors() if each.target.startswith("socket:")]
+    assert len(sockets) == 1, f"It has {len(sockets)} sockets now: that of the address that refused wants its close(2)."
+    responder.replies(asked.data, asked)
+    responder.echoes(program, 1)
+    program.exits(0)
+    says(program, messages=2, sent=2, answered=2, lost=0)
+    assert program.stderr == "", f"It ends with status 0, and complains: {program.stderr}"
+    responder.closes()
+    machine.hosts({"less.example": ["192.0.2.2", NOWHERE]})
+    program = server.run("--timeout", LONG, responder.target("less.example"))
+    hint = "Where no other address can be connected to, it is the refusal that is worth telling of."
+    program.exits(UNREACHABLE, hint=hint)
+    program.prints_one_line(matching=r"udp-client: .*(?i:connection refused)", hint=hint)
+    says(program, messages=1, sent=1, answered=0, lost=1, hint=hint)
+    program = server.run(f"udp:{NOWHERE}:7")
+    program.exits(UNREACHABLE, hint="connect(2) fails with ENETUNREACH where no route leads.")
+    program.prints_one_line(matching=r"udp-client: .*(?i:unreachable).*")
+
+
 @points(4)
 @needs("test_loss_is_retried", "test_refused")
 @read("send(2), ERRORS", "udp(7), ERRORS", "socket(2), EMFILE")
@@ -474,22 +490,6 @@ def test_calls_that_fail(server: Server, udp: Udp, scene: Scene) -> None:
     program = server.run(*options, inject="socket:error=EMFILE")
     program.exits(1, hint="EMFILE is no word of the network's: it is about this program.")
     program.prints_one_line(matching="udp-client: .+")
-
-
-@points(4)
-@needs("test_asks_and_is_answered")
-@read("connect(2)", "udp(7)", "strace(1)")
-def test_connect_sends_nothing(server: Server, udp: Udp, wire: Wire, trace: Trace) -> None:
-    """With --count 0 it resolves, connects, and says so: not one datagram goes over the wire."""
-    responder = udp.listens()
-    program = server.run("--count", "0", responder.target())
-    program.exits(0)
-    says(program, messages=0, sent=0, answered=0, lost=0, percent=0)
-    calls = [call.text for call in trace.calls(program, "connect")]
-    assert calls, "It has not called connect(2), which ties the socket to the server and sends nothing."
-    frames = wire.capture().udp()
-    assert not frames, f"It has sent something: {frames[0].summary()}"
-    responder.sees_nothing()
 
 
 @points(4)
