@@ -61,7 +61,7 @@ fuzz: $(BUILD)/packages-fuzz $(BUILD)/venv/complete ## Throw mutated input at th
 C_SOURCES = $(wildcard chapters/*/*.c chapters/*/exercise/*.c chapters/*/fuzz/*.c vm/*.c)
 C_HEADERS = $(wildcard chapters/*.h chapters/*/*.h)
 # What chapters take from elsewhere in the course is beside their own files only where they are compiled. A header of a
-# chapter's own comes before one of the same name that it does not take: connection.h, of 03 and of 09.
+# chapter's own comes before one of the same name: chapter 05's answer.h, where 09 takes it, means 09's connection.h.
 C_FLAGS := -std=gnu17 -Wall -Wextra -Wpedantic -Werror -iquote chapters -iquote chapters/given \
     $(foreach chapter,03-http-parse 05-http-files 08-vsock-echo 09-vsock-http 10-chao,-iquote chapters/$(chapter))
 SHELL_SOURCES := groundup harness/install-packages vm/build-image .ci/run

@@ -35,7 +35,8 @@ enum { GONE = -1 }; /* beside the parser's verdicts: there is no request, and no
  * takes nothing for too long. */
 bool send_all(const struct connection *connection, const char *data, size_t size, int flags);
 
-/* Waits until the next request is whole. Returns DONE, or the status with which to refuse it, or GONE. */
+/* Waits until the next request is whole, and tells of it if `log` is set. Returns DONE, or the status with
+ * which to refuse it, or GONE. */
 int read_request(struct connection *connection);
 
 /* Forgets the request that was answered, and makes what is behind it the beginning of the next. */

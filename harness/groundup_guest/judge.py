@@ -86,9 +86,9 @@ def diagnose(scene: Scene, verdict: Verdict) -> dict[str, Any]:
     If a program has died that should not have, that is the failure's cause, and is what the verdict then says.
     """
     found: dict[str, Any] = {"stdout": "", "stderr": "", "syscalls": []}
-    if not scene.programs:
+    if scene.latest is None:
         return found
-    chosen = scene.latest or scene.programs[-1]
+    chosen = scene.latest
     ends = [program.call("wait", deadline=0)["exit"] for program in scene.programs]
     for program, exit_ in zip(scene.programs, ends, strict=True):
         if exit_ is not None and not program.expected_to_end:

@@ -49,7 +49,7 @@ class Program:
         self._address: Address | None = None
         self._ready_line = ""
         self._final: Body | None = None  # how it ended and what it had written, once it has
-        self._told: dict[str, int] = {}  # how many lines `says` has seen, by stream
+        self._told: dict[str, int] = {}  # how many bytes there were when `says` was called last, by stream
         scene.latest = self
 
     @property
@@ -212,17 +212,18 @@ class Program:
         return lines[0]
 
     def says(self, matching: str, stream: str = "stderr", *, hint: str = "") -> re.Match[str]:
-        """Expect its last line on `stream`, once it has come to rest, to fit the regular expression whole.
+        """Expect it to have written a line on `stream`, once it has come to rest, that fits the expression whole.
 
-        It has to be another line than that of the last time.
+        What it had written when it was asked the last time does not count. Of several such lines the last one does.
         """
         found = self.call("settle", deadline=self._scene.deadlines.default)
         if not found["settled"]:
             self.fail_restless(found, hint)
-        lines = str(found[stream]).splitlines()
-        last = lines[-1] if len(lines) > self._told.get(stream, 0) else ""
-        self._told[stream] = len(lines)
-        match = re.fullmatch(matching, last)
+        new = found[f"{stream}_bytes"] - self._told.get(stream, 0)
+        self._told[stream] = found[f"{stream}_bytes"]
+        lines = str(found[stream])[-new:].splitlines()[::-1] if new else []
+        last = next(iter(lines), "")
+        match = next(filter(None, (re.fullmatch(matching, line) for line in lines)), None)
         if match is None:
             self._scene.steps.fail(
                 "server",
@@ -231,7 +232,7 @@ class Program:
                 hint,
                 detail=last[:1000],
             )
-        self._scene.steps.add("server", f"said on {stream}", last)
+        self._scene.steps.add("server", f"said on {stream}", match[0])
         return match
 
     def descriptors(self) -> list[Descriptor]:

@@ -233,7 +233,7 @@ def test_counters(server: Server, udp: Udp, scene: Scene, rng: random.Random) ->
         f"SIGUSR1 came with the first of {QUEUE} datagrams, and the counters when all {received} had been served. "
         "ppoll(2) lets a signal in only when it sleeps: while datagrams keep coming, look for one that is pending."
     )
-    # The signal comes behind the only datagram, before the program sleeps again.
+    # The signal comes as the only answer is sent, to the thread that sends it: before the program sleeps again.
     awake = server.start("--port", "0", inject="sendmsg,sendto,sendmmsg:signal=USR1:when=1")
     peer = udp.socket(awake)
     peer.sends(b"and then silence")
@@ -305,7 +305,10 @@ def test_senders_that_lie(server: Server, udp: Udp, wire: Wire, link: Links) -> 
         "Answers wait in the send buffer until ARP has found nobody, for three seconds. When it is full, a sendmsg(2) "
         "without MSG_DONTWAIT sleeps: a stranger has stopped the server. With it, EAGAIN: that answer is lost."
     )
-    counters(program, hint)
+    received, *parts = counters(program, hint)
+    assert received == sum(parts), (
+        f"Echoed, truncated and unsent, {', '.join(map(str, parts))}, add up to all that were received: {received}."
+    )
 
 
 @points(6)
@@ -376,7 +379,7 @@ def test_port_taken(server: Server, udp: Udp) -> None:
 @read("getopt_long(3)", "strtoul(3)", "signal(7)")
 def test_options(server: Server, udp: Udp) -> None:
     """A bad option or value is one line on standard error and exit status 2; --help goes to standard output."""
-    patient = server.start("--port", "0", "--size", "2", "--timeout", "0.01")
+    patient = server.start("--port", "0", "--size", "1", "--timeout", "0.01")
     values = {"--size": "0", "--port": "65536", "--bind": "nowhere", "--timeout": "0"}
     for arguments in (*values.items(), ("--size", "65508"), ("more",)):
         wrong = server.run(*arguments)
@@ -388,6 +391,10 @@ def test_options(server: Server, udp: Udp) -> None:
     assert "--size" in helped.stdout, f"--help names the options on standard output, and says only: {helped.stdout}"
     peer = udp.socket(patient)
     peer.sends(b"!")
-    peer.receives(b"!", hint="--timeout is taken and checked, and changes nothing: nobody in particular is waited for.")
+    hint = (
+        "--size 1 has room for a datagram of one byte. --timeout is taken and checked, and changes nothing: nobody in "
+        "particular is waited for."
+    )
+    peer.receives(b"!", hint=hint)
     patient.signals(signal.SIGINT)
     patient.exits(0, within=1.0)

@@ -103,7 +103,7 @@ def test_asks_and_is_answered(server: Server, udp: Udp, scene: Scene) -> None:
         headers = [message(datagram.data) for datagram in found]
         assert [header[1:] for header in headers] == [(1, 1), (2, 1), (3, 1)], (
             "The headers should say message 1, 2, 3, each in its first transmission; they say "
-            + ", ".join(f"{number:#x} in {transmission:#x}" for _, number, transmission in headers)
+            + ", ".join(f"message {number:#x} transmission {transmission:#x}" for _, number, transmission in headers)
             + ". Numbers are of 32 bits, big-endian, htonl(3), behind the 8 bytes of the session."
         )
         assert len({header[0] for header in headers}) == 1, "The session is the same in all datagrams of a run."
@@ -174,7 +174,7 @@ def test_strangers(server: Server, udp: Udp, wire: Wire) -> None:
         "one of five bytes": b"hello",
         "one that is a byte too short": asked.data[:-1],
         "one that is a byte too long": asked.data + b"!",
-        "one whose last byte is another": asked.data[:-1] + b"!",
+        "one whose last byte is another": asked.data[:-1] + bytes([asked.data[-1] ^ 1]),
         "one whose session begins otherwise": bytes([session[0] ^ 1]) + asked.data[1:],
         "one whose session ends otherwise": session[:-1] + bytes([session[-1] ^ 1]) + asked.data[8:],
     }
@@ -185,8 +185,9 @@ def test_strangers(server: Server, udp: Udp, wire: Wire) -> None:
         responder.replies(data, asked)
     responder.replies(asked.data, asked)
     program.exits(0)
-    strange = summary(program).strange  # it ends with what it takes for its answer: so many came before that
-    taken = f"It has taken {list(wrong)[strange]} for its answer. " if strange < len(wrong) else ""
+    said, taken = summary(program), ""
+    if 0 < said.strange < len(wrong) and said.late == 0:  # it ends with what it takes for its answer
+        taken = f"If it has counted all that came before, it has taken {list(wrong)[said.strange]} for its answer. "
     says(program, messages=1, answered=1, lost=0, strange=len(wrong), late=0, hint=taken + hint)
 
 
@@ -215,8 +216,8 @@ def test_late_answers(server: Server, udp: Udp, scene: Scene) -> None:
     program.exits(TIMED_OUT, hint="A message that was not answered in its time stays lost, whatever comes later.")
     program.prints_one_line(matching=r"udp-client: .*i/o timeout")
     hint = (
-        "Message 1 was answered when message 2 was waited for, and message 2 twice, then when 3 was. Compare "
-        "the number: what answers an earlier message is late, and ends no wait."
+        "The answer to message 1 came while 2 was waited for, and a second one to message 2 while 3 was. Compare the "
+        "number: what answers an earlier message is late, and ends no wait."
     )
     says(program, messages=3, sent=3, answered=2, lost=1, percent=33, late=2, strange=0, hint=hint)
 
@@ -294,7 +295,7 @@ def own_times(trace: Trace, program: Program, datagrams: int) -> tuple[list[floa
 
 
 def on_time(wait: float, whole: float) -> None:
-    """Expect a silent server to be given up in time: after seven times `wait`, as it was told."""
+    """Expect a silent server to be given up in time: after seven times `wait`, and two more if the machine is slow."""
     assert whole < 9 * wait, (
         f"--timeout {7 * wait:.3f}, and the message was given up {whole:.3f} s after its first transmission."
     )

@@ -86,6 +86,24 @@ def test_body(server, tcp):
     assert body["diff"] == {"expected": b"yes\n".hex(), "received": b"no\n".hex()}
 
 
+def test_what_is_shown_is_of_the_program_that_the_test_dealt_with_last(backend: Backend) -> None:
+    source = """
+def test_first(server):
+    first = server.run("--bogus")
+    server.run("--other")
+    first.exits(0)
+
+def test_second(server):
+    first = server.run("--bogus")
+    second = server.run("--other")
+    first.exits(2)
+    second.exits(0)
+"""
+    results = backend.run(source).results
+    assert results["test_first"]["stderr"] == "subject: unknown option --bogus\n"
+    assert results["test_second"]["stderr"] == "subject: unknown option --other\n"
+
+
 def test_health_sees_a_descriptor_that_stays_open(backend: Backend) -> None:
     source = """
 def test_a(server, tcp):

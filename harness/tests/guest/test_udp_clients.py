@@ -113,6 +113,11 @@ def test_good(server, udp):
     assert program.says("t(.*)ee")[1] == "hr"
     program.signals(signal.SIGKILL)
 
+def test_among_others(server, udp):
+    program = start(server, udp)
+    assert program.says("t(w)o")[1] == "w"
+    program.signals(signal.SIGKILL)
+
 def test_other(server, udp):
     program = start(server, udp)
     program.says("four")
@@ -123,7 +128,8 @@ def test_nothing_more(server, udp):
     program.says("three")
 """
     results = asker.run(source, program="asker", floor=1.0).results
-    assert (results["test_good"]["outcome"], results["test_good"]["message"]) == ("pass", "")
+    for name in ("test_good", "test_among_others"):
+        assert (results[name]["outcome"], results[name]["message"]) == ("pass", "")
     assert results["test_other"]["message"] == "The program did not say on stderr what it should: /four/."
     assert results["test_other"]["steps"][-1]["detail"] == "three"
     assert results["test_nothing_more"]["steps"][-1]["text"].endswith("said nothing more")
