@@ -99,7 +99,7 @@ def test_asks_and_is_answered(server: Server, udp: Udp, scene: Scene) -> None:
     for family in (4, 6):
         responder = udp.listens(family)
         program = server.run("--count", "3", "--timeout", LONG, responder.target())
-        found = responder.echoes(program, 3)
+        found = responder.echoes(program, 3, hint="When a message has been answered, the next one goes out, at once.")
         headers = [message(datagram.data) for datagram in found]
         assert [header[1:] for header in headers] == [(1, 1), (2, 1), (3, 1)], (
             "The headers should say message 1, 2, 3, each in its first transmission; they say "
