@@ -9,6 +9,11 @@ ANY = 0xFFFFFFFF
 """VMADDR_CID_ANY."""
 
 
+def any_address(kind: str, unix: Unix) -> str:
+    """Return an address to listen at: all of the machine's, with a port that the kernel chooses; a new path."""
+    return {"tcp": "tcp:[::]:0", "unix": f"unix:{unix.path('http')}", "vsock": f"vsock:{ANY}:0"}[kind]
+
+
 class Stage:
     """The fixtures of one test, and what is the same with all of them."""
 
@@ -16,8 +21,8 @@ class Stage:
         self.server, self.tcp, self.unix, self.vsock = server, tcp, unix, vsock
 
     def address(self, kind: str) -> str:
-        """Return an address to listen at: all of the machine's, with a port that the kernel chooses; a new path."""
-        return {"tcp": "tcp:[::]:0", "unix": f"unix:{self.unix.path('http')}", "vsock": f"vsock:{ANY}:0"}[kind]
+        """Return an address to listen at; see `any_address`."""
+        return any_address(kind, self.unix)
 
     def serves(self, kind: str, root: Directory, *options: str, hint: str = "") -> Program:
         """Start the server for the files of `root` at such an address."""

@@ -7,6 +7,7 @@ Its calls stay as they are: `server.start("--port", "0", …)` listens at an add
 from typing import Any
 
 import pytest
+from conn_stage import any_address
 from transport import KIND
 
 from groundup_guest.scene import Scene
@@ -29,8 +30,7 @@ class Elsewhere(Server):
     def _translated(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
         if arguments[:2] != ("--port", "0"):
             return arguments
-        where = {"tcp": "tcp:[::]:0", "unix": f"unix:{self._unix.path('http')}", "vsock": "vsock:4294967295:0"}[KIND]
-        return ("--listen", where, *arguments[2:])
+        return ("--listen", any_address(KIND, self._unix), *arguments[2:])
 
 
 @pytest.fixture

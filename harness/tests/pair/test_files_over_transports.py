@@ -39,6 +39,7 @@ def chapter_over(kind: str, directory: Path) -> Chapter:
         text = module.read_text().replace("^http-files: ", "^vsock-http: ")  # whose name begins an error line
         module.write_text(f"{text}\nfrom over_transport import server, tcp\n")
     shutil.copy(Path(__file__).with_name("over_transport.py"), tests)
+    shutil.copy(find("09").tests_directory / "conn_stage.py", tests)
     (tests / "transport.py").write_text(f'"""Which transport it is."""\n\nKIND = "{kind}"\n')
     return replace(find("09"), directory=tests.parent)
 
